@@ -1,0 +1,1 @@
+//! The control listener: metrics and health over HTTP.

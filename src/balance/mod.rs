@@ -1,0 +1,1 @@
+//! Which backend a new tunnel goes to. One policy a file, one enum, one match.

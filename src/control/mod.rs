@@ -1,0 +1,1 @@
+//! The one unpinned thread: supervises workers, signals, the log file.

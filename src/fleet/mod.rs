@@ -1,0 +1,1 @@
+//! The backends every core shares: ids, slots, and the immutable snapshot of pools and routes.

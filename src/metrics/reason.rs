@@ -1,0 +1,152 @@
+//! Why something was refused, failed or ended: one closed list each, used as metric labels and log words.
+
+/// Defines a closed list of reasons whose `label` is both the metric label and the word in the access log.
+macro_rules! reasons {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $label:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for this reason in metrics and logs.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+
+            /// The place of this reason in [`Self::ALL`].
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a client was answered by Ringway itself instead of by a backend.
+    Refusal {
+        /// 400: the head breaks HTTP/1.1 (security rule 6).
+        BadRequest => "bad_request",
+        /// 400: an upgrade with a missing or malformed WebSocket header (rule 2).
+        BadUpgrade => "bad_upgrade",
+        /// 403: the Origin is not on the route's list (rule 5).
+        OriginForbidden => "origin_forbidden",
+        /// 404: no route has this host and path.
+        NoRoute => "no_route",
+        /// 405: a method that the route does not take.
+        MethodNotAllowed => "method_not_allowed",
+        /// 408: the whole head did not arrive before its deadline.
+        HeadTimeout => "head_timeout",
+        /// 414: the request line is over its bound.
+        UriTooLong => "uri_too_long",
+        /// 426: a WebSocket route was asked for something else, or for a version other than 13.
+        UpgradeRequired => "upgrade_required",
+        /// 429: this source address is at one of its bounds.
+        SourceLimited => "source_limited",
+        /// 431: a header line, their count or the whole head is over its bound.
+        HeadTooLarge => "head_too_large",
+        /// 502: a backend answered something that is not HTTP, or a 101 that proves nothing.
+        BadBackendAnswer => "bad_backend_answer",
+        /// 502: a backend closed before it had answered.
+        BackendClosed => "backend_closed",
+        /// 503: the pool has no backend that may be tried, or every one that was tried refused.
+        NoBackend => "no_backend",
+        /// 503: this worker is at one of its bounds.
+        WorkerFull => "worker_full",
+        /// 503: Ringway is going down.
+        Draining => "draining",
+        /// 504: no backend took the connection before the deadline.
+        ConnectTimeout => "connect_timeout",
+        /// 504: the backend did not answer the request before the deadline.
+        AnswerTimeout => "answer_timeout",
+    }
+}
+
+reasons! {
+    /// What a backend did wrong; each is counted on its own and may cost it its place.
+    BackendFailure {
+        /// It refused the connection, or the network did.
+        Refused => "refused",
+        /// It did not take the connection before the deadline.
+        ConnectTimeout => "connect_timeout",
+        /// It took the connection and closed it before an answer.
+        Closed => "closed",
+        /// It did not answer before the deadline.
+        AnswerTimeout => "answer_timeout",
+        /// It answered something that is not HTTP, or a 101 that proves nothing.
+        BadAnswer => "bad_answer",
+        /// We had no descriptor, port or memory to try it with: our fault, not its.
+        NoResources => "no_resources",
+    }
+}
+
+reasons! {
+    /// Why a tunnel ended.
+    EndReason {
+        /// A Close frame went both ways, then the connections ended.
+        CloseHandshake => "close_handshake",
+        /// A side ended its stream without a Close frame.
+        EndOfStream => "end_of_stream",
+        /// A side reset its connection, or the network did.
+        Reset => "reset",
+        /// A side broke a rule of RFC 6455; it was sent 1002.
+        ProtocolError => "protocol_error",
+        /// Nothing went either way for the idle time.
+        IdleTimeout => "idle_timeout",
+        /// A side took nothing for the stalled-write time.
+        StalledWrite => "stalled_write",
+        /// The other half stayed open for too long after one side had ended.
+        HalfCloseTimeout => "half_close_timeout",
+        /// Ringway was going down: both sides were sent 1001.
+        Drained => "drained",
+        /// Ringway was going down and the deadline passed before the peers had closed.
+        DrainTimeout => "drain_timeout",
+        /// The worker itself failed.
+        WorkerFailure => "worker_failure",
+    }
+}
+
+/// Which side of a tunnel did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Party {
+    /// The side that connected to us.
+    Client,
+    /// The side we connected to.
+    Backend,
+    /// Ringway itself.
+    Ringway,
+}
+
+impl Party {
+    /// The word for this side in metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+            Self::Ringway => "ringway",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct_and_indexes_follow_the_list() {
+        for (place, reason) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), place);
+            assert_eq!(
+                Refusal::ALL
+                    .iter()
+                    .filter(|other| other.label() == reason.label())
+                    .count(),
+                1
+            );
+        }
+    }
+}

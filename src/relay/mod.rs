@@ -1,0 +1,1 @@
+//! Tunnels: bytes that arrive on one side leave on the other, with bounded queues between.

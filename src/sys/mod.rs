@@ -1,0 +1,1 @@
+//! The kernel's edge: listeners, steering, descriptors, limits and what /proc says. Unsafe code is allowed here.

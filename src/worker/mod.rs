@@ -1,0 +1,1 @@
+//! One core's life: accept, greet, relay, drain.
