@@ -1,0 +1,389 @@
+//! Every metric there is: one table of names, helps, types, labels and the cell each value is read from.
+
+use super::text::BackendSample;
+use super::{
+    BackendFailure, ControlCounters, Counter, EndReason, HistogramReading, Refusal, Traffic,
+    WorkerCounters,
+};
+use crate::sys::proc::ProcessUsage;
+
+/// One metric, as Prometheus sees it.
+#[derive(Debug)]
+pub struct Metric {
+    /// The name; counters end in `_total`, durations in `_seconds`.
+    pub name: &'static str,
+    /// The sentence after `# HELP`.
+    pub help: &'static str,
+    /// What the value does over time.
+    pub kind: Kind,
+    /// The labels, in the order they are printed.
+    pub labels: &'static [&'static str],
+    /// Where the values are read.
+    pub(super) source: Source,
+}
+
+/// What a metric's value does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It rises and falls.
+    Gauge,
+    /// Counts in buckets, their sum and their number.
+    Histogram,
+}
+
+impl Kind {
+    /// The word after `# TYPE`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Where the values of a metric are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// One value a worker.
+    Worker(fn(&WorkerCounters) -> u64),
+    /// Two values a worker: one for each direction.
+    Directions(fn(&Traffic) -> u64),
+    /// One value a worker for each reason of a closed list.
+    Reasons(fn(&WorkerCounters) -> &[Counter], fn(usize) -> &'static str),
+    /// One value a worker for each frame rule that has a name.
+    Rules,
+    /// One histogram a worker.
+    Times(fn(&WorkerCounters) -> HistogramReading),
+    /// One value a backend.
+    Backend(fn(&BackendSample) -> u64),
+    /// One value of the control thread.
+    Control(fn(&ControlCounters) -> u64),
+    /// One value of the process, absent where the kernel does not tell.
+    Process(fn(&ProcessUsage) -> Option<f64>),
+    /// Whether Ringway is going down.
+    Draining,
+    /// Always 1, with the version as its label.
+    Build,
+}
+
+const WORKER: &[&str] = &["worker"];
+const WORKER_REASON: &[&str] = &["worker", "reason"];
+const WORKER_DIRECTION: &[&str] = &["worker", "direction"];
+const POOL_BACKEND: &[&str] = &["pool", "backend"];
+
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    source: Source,
+) -> Metric {
+    Metric {
+        name,
+        help,
+        kind: Kind::Counter,
+        labels,
+        source,
+    }
+}
+
+const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    source: Source,
+) -> Metric {
+    Metric {
+        name,
+        help,
+        kind: Kind::Gauge,
+        labels,
+        source,
+    }
+}
+
+const fn times(
+    name: &'static str,
+    help: &'static str,
+    read: fn(&WorkerCounters) -> HistogramReading,
+) -> Metric {
+    Metric {
+        name,
+        help,
+        kind: Kind::Histogram,
+        labels: WORKER,
+        source: Source::Times(read),
+    }
+}
+
+/// Every metric, in the order `/metrics` prints them.
+pub const CATALOG: &[Metric] = &[
+    // --- Connections and handshakes ---
+    counter(
+        "ringway_connections_accepted_total",
+        "Client connections accepted.",
+        WORKER,
+        Source::Worker(|worker| worker.accepted.get()),
+    ),
+    counter(
+        "ringway_accept_pauses_total",
+        "Times accepting paused because file descriptors had run out.",
+        WORKER,
+        Source::Worker(|worker| worker.accept_paused.get()),
+    ),
+    counter(
+        "ringway_request_heads_total",
+        "Client connections whose whole request head arrived.",
+        WORKER,
+        Source::Worker(|worker| worker.greeted.get()),
+    ),
+    gauge(
+        "ringway_handshakes_open",
+        "Handshakes under way now.",
+        WORKER,
+        Source::Worker(|worker| worker.handshakes_open.get()),
+    ),
+    times(
+        "ringway_handshake_duration_seconds",
+        "Time from accept to the answer, whatever the answer was.",
+        |worker| worker.handshake_times.read(),
+    ),
+    counter(
+        "ringway_refusals_total",
+        "Handshakes that Ringway itself answered with an error, by reason.",
+        WORKER_REASON,
+        Source::Reasons(
+            |worker| &worker.refused,
+            |place| Refusal::ALL[place].label(),
+        ),
+    ),
+    counter(
+        "ringway_plain_responses_total",
+        "Backend answers other than 101 that were relayed to the client.",
+        WORKER,
+        Source::Worker(|worker| worker.plain_responses.get()),
+    ),
+    // --- Tunnels ---
+    counter(
+        "ringway_tunnels_opened_total",
+        "Tunnels opened.",
+        WORKER,
+        Source::Worker(|worker| worker.upgraded.get()),
+    ),
+    gauge(
+        "ringway_tunnels_open",
+        "Tunnels open now.",
+        WORKER,
+        Source::Worker(|worker| worker.tunnels_open.get()),
+    ),
+    counter(
+        "ringway_tunnels_ended_total",
+        "Tunnels ended, by reason.",
+        WORKER_REASON,
+        Source::Reasons(
+            |worker| &worker.ended,
+            |place| EndReason::ALL[place].label(),
+        ),
+    ),
+    times(
+        "ringway_tunnel_duration_seconds",
+        "How long tunnels lived, observed at their end.",
+        |worker| worker.tunnel_times.read(),
+    ),
+    counter(
+        "ringway_messages_total",
+        "Whole WebSocket messages relayed, by direction.",
+        WORKER_DIRECTION,
+        Source::Directions(|traffic| traffic.messages.get()),
+    ),
+    counter(
+        "ringway_bytes_total",
+        "Bytes relayed through tunnels, frame headers included, by direction.",
+        WORKER_DIRECTION,
+        Source::Directions(|traffic| traffic.bytes.get()),
+    ),
+    counter(
+        "ringway_frame_violations_total",
+        "Frames that broke a rule of RFC 6455, by rule.",
+        &["worker", "rule"],
+        Source::Rules,
+    ),
+    counter(
+        "ringway_backpressure_pauses_total",
+        "Times one side of a tunnel stopped reading because the other did not keep up.",
+        WORKER,
+        Source::Worker(|worker| worker.backpressure_pauses.get()),
+    ),
+    // --- Backends ---
+    counter(
+        "ringway_backend_failures_total",
+        "What backends did wrong during handshakes, by reason.",
+        WORKER_REASON,
+        Source::Reasons(
+            |worker| &worker.backend_failures,
+            |place| BackendFailure::ALL[place].label(),
+        ),
+    ),
+    gauge(
+        "ringway_backend_tunnels_open",
+        "Tunnels open to this backend now, over all workers.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.established),
+    ),
+    gauge(
+        "ringway_backend_handshakes_open",
+        "Handshakes under way to this backend now, over all workers.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.connecting),
+    ),
+    counter(
+        "ringway_backend_failed_total",
+        "Failures of this backend, over all workers and reasons.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.failures),
+    ),
+    // --- The worker itself ---
+    gauge(
+        "ringway_receive_buffers",
+        "Receive buffers of the worker.",
+        WORKER,
+        Source::Worker(|worker| worker.buffers_total.get()),
+    ),
+    gauge(
+        "ringway_receive_buffers_home",
+        "Receive buffers that hold no bytes in flight; all of them when the worker is at rest.",
+        WORKER,
+        Source::Worker(|worker| worker.buffers_home.get()),
+    ),
+    counter(
+        "ringway_receive_buffers_starved_total",
+        "Times a read found no free receive buffer and had to wait.",
+        WORKER,
+        Source::Worker(|worker| worker.starved.get()),
+    ),
+    counter(
+        "ringway_ring_enters_total",
+        "Times the worker entered its io_uring.",
+        WORKER,
+        Source::Worker(|worker| worker.ring_enters.get()),
+    ),
+    counter(
+        "ringway_ring_completions_total",
+        "Completions the worker took from its io_uring.",
+        WORKER,
+        Source::Worker(|worker| worker.ring_completions.get()),
+    ),
+    counter(
+        "ringway_worker_restarts_total",
+        "Times the worker died and was started again.",
+        WORKER,
+        Source::Worker(|worker| worker.worker_restarts.get()),
+    ),
+    // --- The access log ---
+    counter(
+        "ringway_access_log_dropped_total",
+        "Access-log records dropped because the ring to the control thread was full.",
+        WORKER,
+        Source::Worker(|worker| worker.log_dropped.get()),
+    ),
+    counter(
+        "ringway_access_log_lines_total",
+        "Access-log lines written.",
+        &[],
+        Source::Control(|control| control.log_lines.get()),
+    ),
+    counter(
+        "ringway_access_log_lines_lost_total",
+        "Access-log lines lost because writing them failed.",
+        &[],
+        Source::Control(|control| control.log_lines_lost.get()),
+    ),
+    counter(
+        "ringway_access_log_write_errors_total",
+        "Writes of the access log that failed.",
+        &[],
+        Source::Control(|control| control.log_write_errors.get()),
+    ),
+    // --- The process ---
+    counter(
+        "ringway_scrapes_total",
+        "Scrapes of /metrics answered before this one.",
+        &[],
+        Source::Control(|control| control.scrapes.get()),
+    ),
+    gauge(
+        "ringway_draining",
+        "1 while Ringway is going down, else 0.",
+        &[],
+        Source::Draining,
+    ),
+    gauge(
+        "ringway_build_info",
+        "Always 1; the version is the label.",
+        &["version"],
+        Source::Build,
+    ),
+    counter(
+        "process_cpu_seconds_total",
+        "Processor time used, user and system.",
+        &[],
+        Source::Process(|process| Some(process.cpu_seconds)),
+    ),
+    gauge(
+        "process_resident_memory_bytes",
+        "Memory that is resident.",
+        &[],
+        Source::Process(|process| Some(process.resident_bytes)),
+    ),
+    gauge(
+        "process_start_time_seconds",
+        "When the process started, in seconds since the Unix epoch.",
+        &[],
+        Source::Process(|process| process.start_unix_seconds),
+    ),
+    gauge(
+        "process_open_fds",
+        "File descriptors that are open (kernel 6.2 and newer).",
+        &[],
+        Source::Process(|process| process.files_open),
+    ),
+    gauge(
+        "process_max_fds",
+        "File descriptors the process may have.",
+        &[],
+        Source::Process(|process| process.files_max),
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_follow_the_conventions() {
+        for (place, metric) in CATALOG.iter().enumerate() {
+            let name = metric.name;
+            assert!(
+                CATALOG[..place].iter().all(|other| other.name != name),
+                "{name} twice"
+            );
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{name}"
+            );
+            assert!(
+                name.starts_with("ringway_") || name.starts_with("process_"),
+                "{name}"
+            );
+            assert_eq!(
+                metric.kind == Kind::Counter,
+                name.ends_with("_total"),
+                "{name}"
+            );
+            assert!(metric.help.ends_with('.'), "{name}: {}", metric.help);
+        }
+    }
+}

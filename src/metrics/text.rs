@@ -1,0 +1,313 @@
+//! Writes the catalogue's values in the Prometheus text format, version 0.0.4.
+
+use std::fmt::Write as _;
+
+use super::catalog::Source;
+use super::{CATALOG, ControlCounters, HistogramReading, Metric, RULES, WorkerCounters};
+use crate::sync::Arc;
+use crate::sys::proc::ProcessUsage;
+
+/// The content type of what [`render`] writes.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// One backend's row, read from its slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackendSample {
+    /// The pool's name in the configuration.
+    pub pool: String,
+    /// The backend's address or name.
+    pub backend: String,
+    /// Tunnels open to it.
+    pub established: u64,
+    /// Handshakes under way to it.
+    pub connecting: u64,
+    /// Its failures so far.
+    pub failures: u64,
+}
+
+/// What `/metrics` shows besides the workers' counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// The names of the frame rules, by their numbers.
+    pub rules: &'a [&'a str],
+    /// One row a backend; the pair of pool and backend is distinct.
+    pub backends: &'a [BackendSample],
+    /// What the control thread counted.
+    pub control: Option<&'a ControlCounters>,
+    /// What the process uses.
+    pub process: Option<&'a ProcessUsage>,
+    /// Whether Ringway is going down.
+    pub draining: bool,
+}
+
+/// The whole page: every metric of the catalogue, its help, its type and its present values. The place of
+/// a worker in `workers` is its label.
+pub fn render(workers: &[Arc<WorkerCounters>], extra: &Extra<'_>) -> String {
+    let mut page = Page {
+        text: String::with_capacity(8 * 1024 * (1 + workers.len())),
+    };
+    for metric in CATALOG {
+        page.metric(metric, workers, extra);
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn metric(&mut self, metric: &Metric, workers: &[Arc<WorkerCounters>], extra: &Extra<'_>) {
+        let name = metric.name;
+        let kind = metric.kind.label();
+        self.line(format_args!(
+            "# HELP {name} {}\n# TYPE {name} {kind}",
+            metric.help
+        ));
+        match metric.source {
+            Source::Backend(read) => {
+                for row in extra.backends {
+                    let labels = labels(metric, &[&row.pool, &row.backend]);
+                    self.line(format_args!("{name}{labels} {}", read(row)));
+                }
+            }
+            Source::Control(read) => {
+                if let Some(control) = extra.control {
+                    self.line(format_args!("{name} {}", read(control)));
+                }
+            }
+            Source::Process(read) => {
+                if let Some(value) = extra.process.and_then(read) {
+                    self.line(format_args!("{name} {value}"));
+                }
+            }
+            Source::Draining => self.line(format_args!("{name} {}", u8::from(extra.draining))),
+            Source::Build => {
+                let labels = labels(metric, &[env!("CARGO_PKG_VERSION")]);
+                self.line(format_args!("{name}{labels} 1"));
+            }
+            Source::Worker(_)
+            | Source::Directions(_)
+            | Source::Reasons(..)
+            | Source::Rules
+            | Source::Times(_) => {
+                for (number, worker) in workers.iter().enumerate() {
+                    self.worker(metric, &number.to_string(), worker, extra.rules);
+                }
+            }
+        }
+    }
+
+    fn worker(&mut self, metric: &Metric, number: &str, worker: &WorkerCounters, rules: &[&str]) {
+        match metric.source {
+            Source::Worker(read) => self.value(metric, &[number], read(worker)),
+            Source::Directions(read) => {
+                for (direction, traffic) in [
+                    ("client_to_backend", &worker.client_to_backend),
+                    ("backend_to_client", &worker.backend_to_client),
+                ] {
+                    self.value(metric, &[number, direction], read(traffic));
+                }
+            }
+            Source::Reasons(read, label) => {
+                for (place, count) in read(worker).iter().enumerate() {
+                    self.value(metric, &[number, label(place)], count.get());
+                }
+            }
+            Source::Rules => {
+                for (rule, count) in rules.iter().take(RULES).zip(&worker.violations) {
+                    self.value(metric, &[number, rule], count.get());
+                }
+            }
+            Source::Times(read) => self.histogram(metric.name, number, &read(worker)),
+            Source::Backend(_)
+            | Source::Control(_)
+            | Source::Process(_)
+            | Source::Draining
+            | Source::Build => {}
+        }
+    }
+
+    fn histogram(&mut self, name: &str, worker: &str, reading: &HistogramReading) {
+        let mut so_far = 0;
+        for (bound_us, count) in &reading.buckets {
+            so_far += count;
+            let bound = seconds(*bound_us);
+            self.line(format_args!(
+                "{name}_bucket{{worker=\"{worker}\",le=\"{bound}\"}} {so_far}"
+            ));
+        }
+        so_far += reading.beyond;
+        let sum = seconds(reading.sum_us);
+        self.line(format_args!(
+            "{name}_bucket{{worker=\"{worker}\",le=\"+Inf\"}} {so_far}"
+        ));
+        self.line(format_args!("{name}_sum{{worker=\"{worker}\"}} {sum}"));
+        self.line(format_args!("{name}_count{{worker=\"{worker}\"}} {so_far}"));
+    }
+
+    fn value(&mut self, metric: &Metric, values: &[&str], value: u64) {
+        let labels = labels(metric, values);
+        self.line(format_args!("{}{labels} {value}", metric.name));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String never fails.
+        let _ = self.text.write_fmt(line);
+        self.text.push('\n');
+    }
+}
+
+/// `{worker="0",reason="no_route"}`: the metric's label names with these values.
+fn labels(metric: &Metric, values: &[&str]) -> String {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+    let mut text = String::from("{");
+    for (place, (name, value)) in metric.labels.iter().zip(values).enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        escape(&mut text, value);
+        text.push('"');
+    }
+    text.push('}');
+    text
+}
+
+/// Label values escape the backslash, the quote and the line feed, and nothing else.
+fn escape(text: &mut String, value: &str) {
+    for letter in value.chars() {
+        match letter {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+/// Microseconds as exact decimal seconds: floats would print bounds that change with their rounding.
+fn seconds(us: u64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::Refusal;
+
+    fn page() -> String {
+        let workers = [
+            Arc::new(WorkerCounters::default()),
+            Arc::new(WorkerCounters::default()),
+        ];
+        workers[1].refused(Refusal::NoRoute);
+        workers[1].backend_to_client.messages.add(7);
+        workers[1].violated(1);
+        workers[0]
+            .handshake_times
+            .observe(Duration::from_micros(300));
+        workers[0]
+            .handshake_times
+            .observe(Duration::from_secs(1_000));
+        let control = ControlCounters::default();
+        control.log_lines.add(5);
+        let backends = [BackendSample {
+            pool: "chat \"a\"\\".into(),
+            backend: "10.0.0.11:9000".into(),
+            established: 12,
+            connecting: 1,
+            failures: 2,
+        }];
+        let process = ProcessUsage {
+            cpu_seconds: 1.25,
+            resident_bytes: 4096.0,
+            start_unix_seconds: None,
+            files_open: None,
+            files_max: Some(1024.0),
+        };
+        render(
+            &workers,
+            &Extra {
+                rules: &["first_rule", "second_rule"],
+                backends: &backends,
+                control: Some(&control),
+                process: Some(&process),
+                draining: true,
+            },
+        )
+    }
+
+    #[test]
+    fn every_source_prints_its_values_with_its_labels() {
+        let page = page();
+        for line in [
+            "# TYPE ringway_refusals_total counter",
+            "ringway_refusals_total{worker=\"0\",reason=\"no_route\"} 0",
+            "ringway_refusals_total{worker=\"1\",reason=\"no_route\"} 1",
+            "ringway_messages_total{worker=\"1\",direction=\"backend_to_client\"} 7",
+            "ringway_frame_violations_total{worker=\"1\",rule=\"second_rule\"} 1",
+            "ringway_handshake_duration_seconds_bucket{worker=\"0\",le=\"0.000256\"} 0",
+            "ringway_handshake_duration_seconds_bucket{worker=\"0\",le=\"0.000512\"} 1",
+            "ringway_handshake_duration_seconds_bucket{worker=\"0\",le=\"67.108864\"} 1",
+            "ringway_handshake_duration_seconds_bucket{worker=\"0\",le=\"+Inf\"} 2",
+            "ringway_handshake_duration_seconds_sum{worker=\"0\"} 1000.0003",
+            "ringway_handshake_duration_seconds_count{worker=\"0\"} 2",
+            "ringway_backend_tunnels_open{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\"} 12",
+            "ringway_access_log_lines_total 5",
+            "ringway_draining 1",
+            "process_cpu_seconds_total 1.25",
+            "process_max_fds 1024",
+        ] {
+            assert!(page.lines().any(|found| found == line), "missing: {line}");
+        }
+        assert!(!page.contains("\nprocess_open_fds"), "absent where unknown");
+    }
+
+    #[test]
+    fn every_series_is_printed_once_under_its_own_metric() {
+        let page = page();
+        let mut seen = HashSet::new();
+        let mut current = "";
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                current = help.split(' ').next().unwrap();
+            } else if !line.starts_with('#') {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                assert!(series.starts_with(current), "{series} under {current}");
+                assert!(seen.insert(series.to_owned()), "{series} twice");
+                value.parse::<f64>().unwrap();
+            }
+        }
+        assert!(page.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_page_without_workers_or_extras_still_names_every_metric() {
+        let page = render(&[], &Extra::default());
+        for metric in CATALOG {
+            assert!(
+                page.contains(&format!("# HELP {} ", metric.name)),
+                "{}",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn microseconds_become_exact_seconds() {
+        for (us, text) in [
+            (0, "0"),
+            (128, "0.000128"),
+            (1_000_000, "1"),
+            (67_108_864, "67.108864"),
+        ] {
+            assert_eq!(seconds(us), text);
+        }
+    }
+}
