@@ -27,6 +27,17 @@ impl EventFd {
         Ok(Self(File::from(owned)))
     }
 
+    /// An eventfd for a reader that wants to sleep in its read: blocking, and only a descriptor.
+    pub fn for_parking() -> io::Result<OwnedFd> {
+        // SAFETY: eventfd takes two integers and touches no memory of ours.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call above succeeded, so `fd` is open, and nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
     /// Wakes whoever sleeps on it; never blocks.
     pub fn ring(&self) -> io::Result<()> {
         match (&self.0).write(&1u64.to_ne_bytes()) {

@@ -1,0 +1,40 @@
+//! What is done to one connection outside the ring: the few system calls that have no place in it.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// A socket for dialling `address`, with Nagle's delay off.
+pub fn stream_for(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+/// Who is at the other end.
+pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    let peer = SockRef::from(&socket).peer_addr()?;
+    peer.as_socket()
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Makes the coming close a reset: what the other side broke off is broken off here too, and no port
+/// waits in TIME_WAIT for it.
+pub fn reset_on_close(socket: &impl AsFd) {
+    // A socket that is already gone needs no option.
+    let _ = SockRef::from(&socket.as_fd()).set_linger(Some(Duration::ZERO));
+}
+
+/// Ends our half of the stream. A plain system call: as a ring operation it would always be handed to a
+/// kernel thread.
+pub fn end_stream(socket: &impl AsFd) {
+    // The peer may have reset the connection already; its receive says so.
+    let _ = SockRef::from(&socket.as_fd()).shutdown(Shutdown::Write);
+}
