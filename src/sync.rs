@@ -11,3 +11,7 @@ pub use loom::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence},
 };
+
+/// An atomic for memory that is shared with the kernel; loom has no model of the other side, so it is
+/// always the standard one.
+pub use std::sync::atomic::{AtomicU16 as KernelAtomicU16, Ordering as KernelOrdering};

@@ -1,1 +1,28 @@
 //! One core's io_uring: its driver, its buffers and the operations that can be awaited on it. Unsafe code is allowed here.
+//!
+//! ```text
+//! Driver ── enter ──▶ kernel ── completions ──▶ awaited operations (the greeting's tasks)
+//!    │                                     └──▶ Dispatch (tunnels, inline: no future, no wake)
+//!    └─ cold: parked in glommio on an eventfd; hot: asleep in its own ring
+//! ```
+
+mod awaited;
+mod buffers;
+mod driver;
+mod features;
+mod group;
+mod memory;
+mod port;
+mod sends;
+mod token;
+mod wheel;
+
+pub use awaited::{Caller, Handle};
+pub use buffers::{BufferOptions, Buffers, Lane, Shape};
+pub use driver::{Dispatch, Driver};
+pub use features::{Features, ProbeError};
+pub use group::Chunk;
+pub use port::{Completion, Part, Ring, RingOptions};
+pub use sends::{SendId, VECTORS_MAX};
+pub use token::Token;
+pub use wheel::Wheel;

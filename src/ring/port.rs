@@ -1,0 +1,412 @@
+//! One io_uring with everything the kernel may touch: requests go in here, completions come out.
+#![expect(
+    unsafe_code,
+    reason = "requests carry raw pointers; this file knows that each outlives its request"
+)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+use io_uring::types::{CancelBuilder, Fd, TimeoutFlags, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use super::awaited::Awaited;
+use super::features::Features;
+use super::sends::{SendId, Sends, VECTORS_MAX};
+use super::token::kind;
+use super::{BufferOptions, Buffers, Chunk, Lane, Shape, Token};
+use crate::limits;
+
+/// How a ring is built.
+#[derive(Debug, Clone, Copy)]
+pub struct RingOptions {
+    /// Places in the submission queue.
+    pub entries: u32,
+    /// Places in the completion queue.
+    pub completions: u32,
+    /// The receive buffers.
+    pub buffers: BufferOptions,
+}
+
+impl RingOptions {
+    /// The sizes of [`limits`] with the given buffers.
+    pub const fn new(buffers: BufferOptions) -> Self {
+        Self {
+            entries: limits::SUBMISSION_ENTRIES,
+            completions: limits::COMPLETION_ENTRIES,
+            buffers,
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Completion {
+    /// Whose it was.
+    pub token: Token,
+    /// Bytes, a descriptor, or a negated errno.
+    pub result: i32,
+    /// The kernel's flags.
+    pub flags: u32,
+}
+
+impl Completion {
+    /// The request lives on and will complete again.
+    pub fn more(&self) -> bool {
+        cqueue::more(self.flags)
+    }
+}
+
+/// Part of a chunk: where it starts and how long it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes of the chunk before it.
+    pub from: u32,
+    /// Its length.
+    pub bytes: u32,
+}
+
+/// One core's ring. Everything the kernel may read or write on its behalf is owned here, and outlives it.
+pub struct Ring {
+    // The order of fields is the order of dropping: the ring goes before the memory it knows.
+    uring: IoUring,
+    /// The receive buffers and their account.
+    pub buffers: Buffers,
+    sends: Sends,
+    pub(super) awaited: Awaited,
+    backlog: VecDeque<squeue::Entry>,
+    features: Features,
+    tick: Box<Timespec>,
+    wheel: Box<Timespec>,
+    inline_sends: usize,
+    enters: u64,
+}
+
+impl Ring {
+    /// Builds a ring that only this thread may use (`SINGLE_ISSUER`), whose completions are made only
+    /// when it asks (`DEFER_TASKRUN`), and which rings `eventfd` when there is something to ask for.
+    pub fn new(
+        options: RingOptions,
+        features: Features,
+        eventfd: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
+        let uring = builder(options.completions).build(options.entries)?;
+        uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        let buffers = Buffers::register(&uring, options.buffers)?;
+        Ok(Self {
+            uring,
+            buffers,
+            sends: Sends::default(),
+            awaited: Awaited::default(),
+            backlog: VecDeque::new(),
+            features,
+            tick: Box::new(Timespec::new()),
+            wheel: Box::new(Timespec::new()),
+            inline_sends: 0,
+            enters: 0,
+        })
+    }
+
+    /// Accepts from `listener` until told otherwise; each completion is a new descriptor.
+    pub fn accept(&mut self, listener: BorrowedFd<'_>, token: Token) {
+        let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC);
+        self.push(entry.build().user_data(token.bits()));
+    }
+
+    /// Receives from `socket` until told otherwise; an idle socket holds no buffer.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, lane: Lane, token: Token) {
+        let (fd, group) = (Fd(socket.as_raw_fd()), self.buffers.group_id(lane));
+        let entry = match self.buffers.shape() {
+            Shape::Bundle => opcode::RecvMultiBundle::new(fd, group).build(),
+            Shape::Incremental | Shape::TwoSize => opcode::RecvMulti::new(fd, group).build(),
+        };
+        let entry = self.features.capped(entry, limits::RECEIVE_TURN_BYTES);
+        self.push(entry.user_data(token.bits()));
+    }
+
+    /// Receives once from `socket`.
+    pub(super) fn receive_once(&mut self, socket: RawFd, token: Token) {
+        let entry = opcode::Recv::new(Fd(socket), std::ptr::null_mut(), 0)
+            .buf_group(self.buffers.group_id(Lane::Small))
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT);
+        self.push(entry.user_data(token.bits()));
+    }
+
+    /// Moves what a receive completion brought into `out`, in the order of the stream.
+    pub fn take(&mut self, completion: &Completion, out: &mut Vec<Chunk>) {
+        self.buffers.take(completion.result, completion.flags, out);
+    }
+
+    /// Sends part of a chunk now or not at all: it completes at once, short or with `EAGAIN` where the
+    /// socket would block.
+    pub fn send_now(&mut self, socket: BorrowedFd<'_>, token: Token, chunk: &Chunk, part: Part) {
+        let address = self.buffers.address(chunk, part.from, part.bytes);
+        let entry = opcode::Send::new(Fd(socket.as_raw_fd()), address, part.bytes);
+        self.inline_sends += 1;
+        self.push(
+            entry
+                .flags(libc::MSG_DONTWAIT)
+                .build()
+                .user_data(token.bits()),
+        );
+    }
+
+    /// Like [`Self::send_now`] for several chunks in one vectored send; takes at most
+    /// [`VECTORS_MAX`] of them. The send must be [finished](Self::finish).
+    pub fn send_vectored_now<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        token: Token,
+        parts: impl Iterator<Item = (&'a Chunk, Part)>,
+    ) -> SendId {
+        let buffers = &self.buffers;
+        let parts = parts.take(VECTORS_MAX);
+        let parts =
+            parts.map(|(chunk, part)| (buffers.address(chunk, part.from, part.bytes), part.bytes));
+        let (id, message) = self.sends.vectored(token, parts);
+        let entry = opcode::SendMsg::new(Fd(socket.as_raw_fd()), message);
+        let flags = libc::MSG_DONTWAIT.unsigned_abs();
+        self.inline_sends += 1;
+        self.push(entry.flags(flags).build().user_data(owned_send(id)));
+        id
+    }
+
+    /// Sends `bytes` from `from` on, waiting while the socket would block. The ring keeps the bytes
+    /// until the send is [finished](Self::finish).
+    pub fn send_owned(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        token: Token,
+        bytes: Vec<u8>,
+        from: usize,
+    ) -> SendId {
+        self.send_owned_raw(socket.as_raw_fd(), token, bytes, from)
+    }
+
+    pub(super) fn send_owned_raw(
+        &mut self,
+        socket: RawFd,
+        token: Token,
+        bytes: Vec<u8>,
+        from: usize,
+    ) -> SendId {
+        let (id, address, length) = self.sends.owned(token, bytes, from);
+        let entry = opcode::Send::new(Fd(socket), address, length).build();
+        self.push(entry.user_data(owned_send(id)));
+        id
+    }
+
+    /// Frees a send whose completion has arrived; hands back the bytes of an owned one.
+    pub fn finish(&mut self, id: SendId) -> Vec<u8> {
+        self.sends.finish(id)
+    }
+
+    /// Cancels everything in flight on `socket`. Each request still completes, most with `ECANCELED`;
+    /// the cancellation itself completes nowhere.
+    pub fn cancel_socket(&mut self, socket: BorrowedFd<'_>) {
+        let builder = CancelBuilder::fd(Fd(socket.as_raw_fd())).all();
+        self.push(
+            opcode::AsyncCancel2::new(builder)
+                .build()
+                .user_data(ignored()),
+        );
+    }
+
+    /// Cancels one request by its token.
+    pub fn cancel(&mut self, target: Token) {
+        self.push(
+            opcode::AsyncCancel::new(target.bits())
+                .build()
+                .user_data(ignored()),
+        );
+    }
+
+    /// Watches `descriptor` for readability until told otherwise.
+    pub fn watch(&mut self, descriptor: BorrowedFd<'_>, token: Token) {
+        let readable = u32::try_from(libc::POLLIN).unwrap_or_default();
+        let entry = opcode::PollAdd::new(Fd(descriptor.as_raw_fd()), readable).multi(true);
+        self.push(entry.build().user_data(token.bits()));
+    }
+
+    /// Closes a socket without waiting for it. Its requests must have completed: a request in flight
+    /// would keep the connection open.
+    pub fn close(&mut self, socket: OwnedFd) {
+        let entry = opcode::Close::new(Fd(socket.into_raw_fd())).build();
+        self.push(
+            entry
+                .user_data(ignored())
+                .flags(squeue::Flags::SKIP_SUCCESS),
+        );
+    }
+
+    /// The address must stay where it is until the request's completion.
+    pub(super) fn connect_raw(
+        &mut self,
+        socket: RawFd,
+        address: *const libc::sockaddr,
+        bytes: libc::socklen_t,
+        token: Token,
+    ) {
+        let entry = opcode::Connect::new(Fd(socket), address, bytes);
+        self.push(entry.build().user_data(token.bits()));
+    }
+
+    /// Starts the hot phase's tick: a completion of kind `TICK` each `period_ns` until cancelled.
+    pub(super) fn start_tick(&mut self, period_ns: u32, token: Token) {
+        *self.tick = Timespec::new().nsec(period_ns);
+        let entry = opcode::Timeout::new(&raw const *self.tick).flags(TimeoutFlags::MULTISHOT);
+        self.push(entry.count(0).build().user_data(token.bits()));
+    }
+
+    /// Arms a one-shot timeout after `nanos` from now.
+    pub(super) fn start_wheel(&mut self, nanos: u64, token: Token) {
+        let seconds = nanos / 1_000_000_000;
+        let rest = u32::try_from(nanos % 1_000_000_000).unwrap_or_default();
+        *self.wheel = Timespec::new().sec(seconds).nsec(rest);
+        let entry = opcode::Timeout::new(&raw const *self.wheel);
+        self.push(entry.build().user_data(token.bits()));
+    }
+
+    pub(super) fn stop_timeout(&mut self, token: Token) {
+        let entry = opcode::TimeoutRemove::new(token.bits()).build();
+        self.push(entry.user_data(ignored()));
+    }
+
+    /// How often the kernel was entered.
+    pub const fn enters(&self) -> u64 {
+        self.enters
+    }
+
+    /// What the kernel offers this ring.
+    pub const fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Hands the kernel what was pushed and, with `wait`, sleeps until something other than the sends
+    /// that complete at once has completed.
+    pub(super) fn enter(&mut self, wait: bool) -> io::Result<()> {
+        self.refill();
+        let wanted = if wait { 1 + self.inline_sends } else { 0 };
+        self.inline_sends = 0;
+        self.enters += 1;
+        let wanted = if self.backlog.is_empty() { wanted } else { 0 };
+        match self.uring.submit_and_wait(wanted) {
+            Ok(_) => Ok(()),
+            // EBUSY: the completion queue must be emptied first. EINTR: a signal; look and come back.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EBUSY | libc::EINTR | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is anything to submit, to run or to reap: if so, nobody may park.
+    pub(super) fn pending(&mut self) -> bool {
+        let submission = self.uring.submission();
+        let asks = submission.taskrun() || submission.cq_overflow() || !submission.is_empty();
+        drop(submission);
+        asks || !self.backlog.is_empty() || !self.uring.completion().is_empty()
+    }
+
+    /// Appends up to `most` completions to `out`. Sends that own memory are recognised here, so that
+    /// their memory is never freed early.
+    pub(super) fn reap(&mut self, out: &mut Vec<Completion>, most: usize) {
+        for entry in self.uring.completion().take(most) {
+            let mut token = Token::from_bits(entry.user_data());
+            if token.kind() == kind::OWNED_SEND {
+                token = self.sends.completed(token.index());
+            }
+            out.push(Completion {
+                token,
+                result: entry.result(),
+                flags: entry.flags(),
+            });
+        }
+    }
+
+    /// Silences the eventfd while the driver looks at the ring itself, or lets it ring again.
+    pub(super) fn notify(&mut self, on: bool) {
+        let completion = self.uring.completion();
+        if on {
+            completion.enable_eventfd()
+        } else {
+            completion.disable_eventfd()
+        }
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        if !self.backlog.is_empty() || !self.try_push(&entry) {
+            self.backlog.push_back(entry);
+            self.refill();
+        }
+    }
+
+    /// Moves the backlog into the queue, submitting as often as the kernel takes something.
+    fn refill(&mut self) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if self.try_push(&entry) {
+                continue;
+            }
+            let taken = self.uring.submit().unwrap_or(0);
+            if taken == 0 || !self.try_push(&entry) {
+                self.backlog.push_front(entry);
+                return;
+            }
+        }
+    }
+
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        let mut queue = self.uring.submission();
+        // SAFETY: every pointer in an entry points into memory this ring owns (buffers, sends, awaited
+        // operations, the two timespecs) and keeps until the entry's last completion.
+        unsafe { queue.push(entry) }.is_ok()
+    }
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let awaited = self.awaited.len();
+        write!(
+            f,
+            "Ring({awaited} awaited, {:?}, {:?})",
+            self.sends, self.buffers
+        )
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // Everything in flight ends before the memory it points to is unmapped.
+        let submitter = self.uring.submitter();
+        let _ = submitter.register_sync_cancel(None, CancelBuilder::any());
+        self.buffers.unregister(&submitter);
+    }
+}
+
+fn builder(completions: u32) -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_cqsize(completions)
+        .dontfork();
+    builder
+}
+
+fn owned_send(id: SendId) -> u64 {
+    Token::new(kind::OWNED_SEND, 0, id.index()).bits()
+}
+
+fn ignored() -> u64 {
+    Token::new(kind::IGNORED, 0, 0).bits()
+}

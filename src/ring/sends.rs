@@ -1,0 +1,143 @@
+//! Sends that need memory of their own: vectors that name several chunks, or bytes that were copied out.
+#![expect(
+    unsafe_code,
+    reason = "iovec and msghdr are plain C structs the kernel reads"
+)]
+
+use std::ptr;
+
+use super::Token;
+
+/// How many chunks one vectored send may name.
+pub const VECTORS_MAX: usize = 16;
+
+/// Names a send that owns memory until its completion has been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendId(u32);
+
+impl SendId {
+    pub(super) const fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// One such send. Boxed, so that the kernel's pointers stay right while the table grows.
+struct Slot {
+    token: Token,
+    in_flight: bool,
+    vectors: [libc::iovec; VECTORS_MAX],
+    message: libc::msghdr,
+    bytes: Vec<u8>,
+}
+
+/// All of a ring's sends that own memory. Slots are used again, so the steady path allocates nothing.
+#[derive(Default)]
+pub(super) struct Sends {
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel holds pointers into a slot while the table grows"
+    )]
+    slots: Vec<Box<Slot>>,
+    free: Vec<u32>,
+}
+
+impl Sends {
+    /// Prepares a vectored send of `parts` (address and length), at most [`VECTORS_MAX`] of them.
+    pub(super) fn vectored(
+        &mut self,
+        token: Token,
+        parts: impl Iterator<Item = (*const u8, u32)>,
+    ) -> (SendId, *const libc::msghdr) {
+        let id = self.claim(token);
+        let slot = &mut self.slots[id.0 as usize];
+        let mut count = 0;
+        for ((address, bytes), vector) in parts.zip(&mut slot.vectors) {
+            vector.iov_base = address.cast_mut().cast();
+            vector.iov_len = bytes as usize;
+            count += 1;
+        }
+        slot.message.msg_iov = slot.vectors.as_mut_ptr();
+        slot.message.msg_iovlen = count;
+        (id, &raw const slot.message)
+    }
+
+    /// Prepares a send of `bytes` from `from`, which the slot keeps until it is done.
+    pub(super) fn owned(
+        &mut self,
+        token: Token,
+        bytes: Vec<u8>,
+        from: usize,
+    ) -> (SendId, *const u8, u32) {
+        let id = self.claim(token);
+        let slot = &mut self.slots[id.0 as usize];
+        slot.bytes = bytes;
+        let rest = &slot.bytes[from..];
+        (
+            id,
+            rest.as_ptr(),
+            u32::try_from(rest.len()).unwrap_or(u32::MAX),
+        )
+    }
+
+    /// A completion for slot `index` arrived: its memory is ours again. Returns whose send it was.
+    pub(super) fn completed(&mut self, index: u32) -> Token {
+        let slot = &mut self.slots[index as usize];
+        slot.in_flight = false;
+        slot.token
+    }
+
+    /// Frees a completed send and hands its bytes back.
+    ///
+    /// # Panics
+    /// If the kernel still reads them: that would be a broken invariant of the caller.
+    pub(super) fn finish(&mut self, id: SendId) -> Vec<u8> {
+        let slot = &mut self.slots[id.0 as usize];
+        assert!(
+            !slot.in_flight,
+            "invariant: a send is finished after its completion"
+        );
+        self.free.push(id.0);
+        std::mem::take(&mut slot.bytes)
+    }
+
+    fn claim(&mut self, token: Token) -> SendId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Box::new(Slot::empty()));
+            u32::try_from(self.slots.len() - 1).expect("invariant: fewer sends than sockets")
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.token = token;
+        slot.in_flight = true;
+        SendId(index)
+    }
+}
+
+impl Slot {
+    fn empty() -> Self {
+        let none = libc::iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
+        // SAFETY: a msghdr of zeroes is a valid one: no name, no vectors, no control data.
+        let message = unsafe { std::mem::zeroed() };
+        let token = Token::from_bits(0);
+        Self {
+            token,
+            in_flight: false,
+            vectors: [none; VECTORS_MAX],
+            message,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Sends({} slots, {} free)",
+            self.slots.len(),
+            self.free.len()
+        )
+    }
+}
