@@ -81,3 +81,18 @@ pub const WHEEL_BUCKETS: usize = 2048;
 pub const WHEEL_BUCKET_KEEP: usize = 64;
 
 const _: () = assert!(WHEEL_BUCKETS.is_multiple_of(64));
+// --- WebSocket frames (security rule 12) ---
+
+/// The longest frame header: two bytes, a 64-bit length and a mask key (RFC 6455 section 5.2).
+pub const FRAME_HEADER_BYTES_MAX: usize = 2 + 8 + 4;
+/// The most payload that a control frame may carry (RFC 6455 section 5.5).
+pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+/// The code that opens the payload of a Close frame (RFC 6455 section 5.5.1).
+pub const CLOSE_CODE_BYTES: usize = 2;
+/// The longest reason in a Close frame: what the code leaves of a control payload.
+pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_PAYLOAD_BYTES_MAX - CLOSE_CODE_BYTES;
+/// The longest Close frame: a short header, a mask key, the code and the reason.
+pub const CLOSE_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_PAYLOAD_BYTES_MAX;
+
+// A masked Close header and its code are withheld together, in the room of one header.
+const _: () = assert!(2 + 4 + CLOSE_CODE_BYTES <= FRAME_HEADER_BYTES_MAX);
