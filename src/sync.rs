@@ -1,15 +1,18 @@
 //! The only file that names atomics and `Arc`: the standard ones, or loom's when loom walks the interleavings.
+//!
+//! The switch is `--cfg ringway_loom`; plain `--cfg loom` would also switch tokio, which then does not build.
 
-#[cfg(not(loom))]
-pub use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence},
+// Under loom too: it holds `Arc<str>`, and who counts references is not what our models ask about.
+pub use std::sync::Arc;
+
+#[cfg(not(ringway_loom))]
+pub use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
 };
 
-#[cfg(loom)]
-pub use loom::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence},
+#[cfg(ringway_loom)]
+pub use loom::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
 };
 
 /// An atomic for memory that is shared with the kernel; loom has no model of the other side, so it is
