@@ -96,3 +96,33 @@ pub const CLOSE_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_PAYLOAD_BYTES_MAX;
 
 // A masked Close header and its code are withheld together, in the room of one header.
 const _: () = assert!(2 + 4 + CLOSE_CODE_BYTES <= FRAME_HEADER_BYTES_MAX);
+// --- Backends, pools and routes ---
+
+/// Rows in the table of backends. A row is 128 bytes, so the whole table is 2 MiB.
+pub const SLOT_ROWS_MAX: usize = 16 * 1024;
+/// Backends of one configuration, all pools together. Half the rows, so that a reload that replaces every
+/// backend finds a row for each newcomer while the leaving ones still have tunnels.
+pub const BACKENDS_MAX: usize = SLOT_ROWS_MAX / 2;
+/// Pools of one configuration: one for each backend at most, as an empty pool is a mistake.
+pub const POOLS_MAX: usize = 4096;
+/// Routes of one configuration. The routes of one host are searched in a row; this many take some 10 µs.
+pub const ROUTES_MAX: usize = 4096;
+/// The largest weight. 1 to 1000 is finer than a percent, and the sum over all backends stays far inside `u32`.
+pub const WEIGHT_MAX: u16 = 1000;
+/// Backends one client may be tried on, the first included. Eight deadlines in a row are already more than a
+/// client waits, and eight ids fit in one cache line.
+pub const CONNECT_TRIES_MAX: u8 = 8;
+/// Turns of round robin that may fall on tried backends before anyone who is left is taken. With equal weights
+/// one more than the tries is enough; with unequal ones this bounds the search.
+pub const TURNS_SKIPPED_MAX: u32 = 32;
+/// The longest host name (RFC 1035); a longer one matches only routes for any host.
+pub const HOST_BYTES_MAX: usize = 253;
+/// The longest label in a host name (RFC 1035).
+pub const HOST_LABEL_BYTES_MAX: usize = 63;
+
+const _: () = assert!(SLOT_ROWS_MAX <= u16::MAX as usize + 1, "ids are 16 bits");
+const _: () = assert!(2 * BACKENDS_MAX <= SLOT_ROWS_MAX);
+const _: () = assert!(POOLS_MAX <= BACKENDS_MAX);
+const _: () = assert!(ROUTES_MAX <= u16::MAX as usize);
+const _: () = assert!(BACKENDS_MAX as u64 * WEIGHT_MAX as u64 <= u32::MAX as u64 / 2);
+const _: () = assert!(TURNS_SKIPPED_MAX > CONNECT_TRIES_MAX as u32);

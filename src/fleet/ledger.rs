@@ -1,0 +1,148 @@
+//! What one worker holds in the shared table, so that its death costs the fleet no counts.
+
+use std::cell::Cell;
+
+use super::ids::BackendId;
+use super::slot::Load;
+use super::table::SlotTable;
+use crate::metrics::BackendFailure;
+use crate::sync::Arc;
+
+/// A worker's own account of its claims. It forwards each step to the shared [`SlotTable`] and remembers
+/// the difference; dropped, also by a panic that unwinds, it gives back whatever is still out. The fleet's
+/// counts then stay true after the worker's tunnels have died with it.
+///
+/// It belongs to one thread and costs eight bytes a row, nothing a tunnel. The steps are those of the table.
+pub struct Ledger {
+    table: Arc<SlotTable>,
+    /// Invariant: `held[id]` is this worker's part of `table.load(id)`.
+    held: Box<[Cell<Load>]>,
+}
+
+impl Ledger {
+    /// An account with nothing in it.
+    pub fn new(table: Arc<SlotTable>) -> Self {
+        let held = (0..table.capacity()).map(|_| Cell::default()).collect();
+        Self { table, held }
+    }
+
+    /// The shared table, to pick by.
+    pub fn table(&self) -> &SlotTable {
+        &self.table
+    }
+
+    /// A backend was picked and a connection to it begins.
+    pub fn connect_started(&self, id: BackendId) {
+        self.change(id, |held| held.connecting += 1);
+        self.table.connect_started(id);
+    }
+
+    /// The connection ended before it became a tunnel, for whatever reason.
+    pub fn connect_ended(&self, id: BackendId) {
+        self.change(id, |held| held.connecting -= 1);
+        self.table.connect_ended(id);
+    }
+
+    /// The connection became a tunnel.
+    pub fn opened(&self, id: BackendId) {
+        self.change(id, |held| {
+            held.connecting -= 1;
+            held.established += 1;
+        });
+        self.table.opened(id);
+    }
+
+    /// The tunnel ended.
+    pub fn closed(&self, id: BackendId) {
+        self.change(id, |held| held.established -= 1);
+        self.table.closed(id);
+    }
+
+    /// Counts something the backend did wrong.
+    pub fn failed(&self, id: BackendId, failure: BackendFailure) {
+        self.table.failed(id, failure);
+    }
+
+    /// This worker's part of a backend's load.
+    pub fn held(&self, id: BackendId) -> Load {
+        self.held[id.index()].get()
+    }
+
+    /// Gives back every claim that is still out. Only the end of a worker calls it, when no task of it runs
+    /// any more; a second call finds nothing.
+    pub fn give_back_all(&self) {
+        for (row, held) in (0..).zip(&self.held) {
+            let held = held.take();
+            if held != Load::default() {
+                self.table.give_back(BackendId(row), held);
+            }
+        }
+    }
+
+    fn change(&self, id: BackendId, step: impl FnOnce(&mut Load)) {
+        let cell = &self.held[id.index()];
+        let mut held = cell.get();
+        step(&mut held);
+        cell.set(held);
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.give_back_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: BackendId = BackendId(0);
+
+    #[test]
+    fn a_worker_that_dies_gives_back_only_what_it_held() {
+        let table = Arc::new(SlotTable::new(2));
+        let survivor = Ledger::new(Arc::clone(&table));
+        survivor.connect_started(CHAT);
+        survivor.opened(CHAT);
+
+        let shared = Arc::clone(&table);
+        let died = std::thread::spawn(move || {
+            let ledger = Ledger::new(shared);
+            for _ in 0..3 {
+                ledger.connect_started(CHAT);
+            }
+            ledger.opened(CHAT);
+            ledger.connect_started(BackendId(1));
+            assert_eq!(ledger.table().load(CHAT).total(), 4);
+            std::panic::resume_unwind(Box::new("the worker dies"));
+        });
+        assert!(died.join().is_err());
+
+        let left = Load {
+            established: 1,
+            connecting: 0,
+        };
+        assert_eq!(table.load(CHAT), left);
+        assert_eq!(survivor.held(CHAT), left);
+        assert_eq!(table.load(BackendId(1)), Load::default());
+        survivor.closed(CHAT);
+        assert_eq!(table.load(CHAT), Load::default());
+    }
+
+    #[test]
+    fn an_orderly_life_leaves_nothing_to_give_back() {
+        let table = Arc::new(SlotTable::new(1));
+        let ledger = Ledger::new(Arc::clone(&table));
+        ledger.connect_started(CHAT);
+        ledger.opened(CHAT);
+        ledger.connect_started(CHAT);
+        ledger.failed(CHAT, BackendFailure::Refused);
+        ledger.connect_ended(CHAT);
+        ledger.closed(CHAT);
+        assert_eq!(ledger.held(CHAT), Load::default());
+        drop(ledger);
+        assert_eq!(table.load(CHAT), Load::default());
+        assert_eq!(table.failures(CHAT, BackendFailure::Refused), 1);
+    }
+}
