@@ -1,0 +1,69 @@
+//! The backend with the fewest tunnels for its weight, counted over all workers.
+
+use super::Tried;
+use crate::fleet::{Member, Members, SlotTable};
+use crate::rng::Rng;
+
+/// Looks at every backend and takes the one that would carry least per unit of weight with one more tunnel
+/// on it. Connections being made count like tunnels, so a burst does not pile onto whoever was lowest at its
+/// start. Ties go to the first one after the last choice, so equals take turns.
+///
+/// A pick reads one cache line a backend; this is the one policy whose cost grows with the pool.
+#[derive(Debug, Clone)]
+pub struct LeastConnections {
+    /// Where the next scan starts. Kept below the pool's size at each pick.
+    start: u32,
+}
+
+impl LeastConnections {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        Self {
+            start: rng.below(u32::MAX),
+        }
+    }
+
+    pub(super) fn pick<'a>(
+        &mut self,
+        members: &'a Members,
+        table: &SlotTable,
+        tried: &Tried,
+    ) -> Option<&'a Member> {
+        let start = self.start as usize % members.len().max(1);
+        let (before, after) = members.split_at(start);
+        let candidates = (start..).zip(after).chain((0..).zip(before));
+        let mut best: Option<(usize, Burden)> = None;
+        for (place, member) in candidates {
+            if tried.contains(member.id) {
+                continue;
+            }
+            let burden = Burden::with_one_more(table.load(member.id).total(), member);
+            if best.is_none_or(|(_, least)| burden.is_below(least)) {
+                best = Some((place, burden));
+            }
+        }
+        let (place, _) = best?;
+        self.start = u32::try_from(place + 1).unwrap_or(0);
+        members.get(place)
+    }
+}
+
+/// Connections per unit of weight, as a fraction.
+#[derive(Debug, Clone, Copy)]
+struct Burden {
+    connections: u64,
+    weight: u64,
+}
+
+impl Burden {
+    fn with_one_more(connections: u64, member: &Member) -> Self {
+        Self {
+            connections: connections + 1,
+            weight: u64::from(member.weight.get()),
+        }
+    }
+
+    /// Compares by cross-multiplication: at most 2^33 connections times a weight of 1,000 stays in 64 bits.
+    fn is_below(self, other: Self) -> bool {
+        self.connections * other.weight < other.connections * self.weight
+    }
+}
