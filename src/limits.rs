@@ -126,3 +126,20 @@ const _: () = assert!(POOLS_MAX <= BACKENDS_MAX);
 const _: () = assert!(ROUTES_MAX <= u16::MAX as usize);
 const _: () = assert!(BACKENDS_MAX as u64 * WEIGHT_MAX as u64 <= u32::MAX as u64 / 2);
 const _: () = assert!(TURNS_SKIPPED_MAX > CONNECT_TRIES_MAX as u32);
+// --- The echo fleet of `demo`, the tests and the benches (`cli::echo`) ---
+
+/// The one receive buffer that all connections of a fleet share. A read that fills less of it has drained its
+/// socket, so it is as large as a socket's usual receive window; it still fits in a core's second-level cache.
+pub const ECHO_BUFFER_BYTES: usize = 256 * 1024;
+/// Full reads that one connection may take before the others get their turn.
+pub const ECHO_READS_PER_TURN: usize = 4;
+/// Connections accepted in one go before those already open get their turn.
+pub const ECHO_ACCEPTS_PER_TURN: usize = 256;
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+pub const ECHO_BACKLOG: i32 = 16 * 1024;
+/// How long a connection that has said goodbye may wait for its peer to do the same.
+pub const ECHO_GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon a fleet that ran out of file descriptors tries to accept again.
+pub const ECHO_ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+const _: () = assert!(ECHO_BUFFER_BYTES > HEAD_BYTES_MAX);

@@ -1,1 +1,6 @@
 //! The commands a person types.
+
+mod handshake;
+mod pin;
+
+pub mod echo;
