@@ -143,3 +143,19 @@ pub const ECHO_GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ECHO_ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 const _: () = assert!(ECHO_BUFFER_BYTES > HEAD_BYTES_MAX);
+
+// --- Tunnels ---
+
+/// Copied bytes that may wait for a slow reader before its source is no longer read. With what one turn
+/// of the source can add, a tunnel's direction holds at most this and [`RECEIVE_TURN_BYTES`].
+pub const OUTBOX_HIGH_BYTES: u32 = 64 * 1024;
+/// Copied bytes below which the source is read again.
+pub const OUTBOX_LOW_BYTES: u32 = 16 * 1024;
+/// How long a side has to answer our Close frame, when it is not for a drain.
+pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reads in a row that fill a small buffer before a socket moves to the large ones.
+pub const MISFITS_TO_LARGE: u8 = 2;
+/// Reads in a row that a small buffer would hold before a socket moves back.
+pub const MISFITS_TO_SMALL: u8 = 16;
+
+const _: () = assert!(OUTBOX_LOW_BYTES < OUTBOX_HIGH_BYTES);

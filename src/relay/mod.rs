@@ -1,1 +1,17 @@
 //! Tunnels: bytes that arrive on one side leave on the other, with bounded queues between.
+//!
+//! ```text
+//! receive ──▶ chunk in a shared buffer ──▶ scanner (headers only) ──▶ outbox ──▶ one send at a time
+//!    ▲                                                               │ would block: copied out,
+//!    └───────── stopped over the high mark, armed under the low ─────┘ the buffer goes home
+//! ```
+
+mod flow;
+mod goodbye;
+mod outbox;
+mod table;
+mod tunnel;
+
+pub use goodbye::Goodbyes;
+pub use table::{Ledgers, Tunnels};
+pub use tunnel::{End, Opening, Patience};

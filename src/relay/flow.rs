@@ -1,0 +1,102 @@
+//! What happens to bytes on their way: scanned, forwarded up to what is legal, cut where a goodbye waits.
+
+use super::table::{Core, Tunnels};
+use super::tunnel::{End, Farewell, Flow, Stage};
+use crate::limits;
+use crate::metrics::EndReason;
+use crate::ring::Chunk;
+use crate::ws::{Rule, Scan, Verdict};
+
+impl Tunnels {
+    /// Feeds one chunk that `end` sent.
+    pub(super) fn feed(&mut self, core: &mut Core<'_>, key: u32, end: End, chunk: Chunk) {
+        let Self {
+            slab,
+            segments,
+            tally,
+            ..
+        } = self;
+        let tunnel = &mut slab[key as usize];
+        if tunnel.stage == Stage::Ending {
+            return core.ring.buffers.release(chunk);
+        }
+        let length = chunk.len() as u64;
+        let bytes = core.ring.buffers.bytes(&chunk);
+        let side = tunnel.side(end);
+        let flow = side.flow;
+        let mut scan = match flow {
+            Flow::Relay | Flow::Discard => side.scanner.feed(bytes),
+            Flow::Cut => side.scanner.feed_to_boundary(bytes),
+        };
+        let cut = flow == Flow::Cut && scan.boundary.is_some();
+        if cut {
+            // The rest goes nowhere, but a Close frame in it is this side's goodbye.
+            scan.messages += side.scanner.feed(&bytes[scan.release..]).messages;
+        }
+        side.bytes += length;
+        side.messages += u64::from(scan.messages);
+        tally.add(end, u64::from(scan.messages), length);
+        if flow == Flow::Discard {
+            return core.ring.buffers.release(chunk);
+        }
+        let outbox = &mut tunnel.side(end.other()).outbox;
+        if scan.prefix.is_empty() {
+            outbox.push(core.ring, segments, chunk, scan.release);
+        } else {
+            // A header was cut by the end of the last chunk: rare, so its chunk is copied behind it.
+            outbox.push_copy(scan.prefix.as_bytes());
+            outbox.push_copy(&core.ring.buffers.bytes(&chunk)[..scan.release]);
+            core.ring.buffers.release(chunk);
+        }
+        self.forwarded(core, key, end, &scan, cut);
+    }
+
+    /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open.
+    pub(super) fn feed_copy(&mut self, core: &mut Core<'_>, key: u32, end: End, bytes: &[u8]) {
+        let tunnel = self.tunnel(key);
+        let side = tunnel.side(end);
+        side.bytes += bytes.len() as u64;
+        let scan = side.scanner.feed(bytes);
+        side.messages += u64::from(scan.messages);
+        tunnel
+            .side(end.other())
+            .outbox
+            .push_copy(&bytes[..scan.release]);
+        self.tally
+            .add(end, u64::from(scan.messages), bytes.len() as u64);
+        self.forwarded(core, key, end, &scan, false);
+    }
+
+    /// What follows from a scan, once its bytes are in line.
+    fn forwarded(&mut self, core: &mut Core<'_>, key: u32, end: End, scan: &Scan, cut: bool) {
+        if scan.release > 0 || !scan.prefix.is_empty() {
+            self.mark(key, end.other());
+            let copied = self.tunnel(key).side(end.other()).outbox.copied();
+            if copied >= limits::OUTBOX_HIGH_BYTES {
+                self.pause(core, key, end);
+            }
+        }
+        if cut {
+            self.tell(key, end.other());
+        }
+        match scan.verdict {
+            Verdict::Pass => {}
+            // Whatever follows a Close frame goes nowhere (RFC 6455 5.5.1).
+            Verdict::Closed => {
+                self.tunnel(key).side(end).flow = Flow::Discard;
+                self.close_seen(core, key, end);
+            }
+            Verdict::Violation(rule) => self.violated(core, key, end, rule),
+        }
+    }
+
+    /// `end` broke a rule: it is sent 1002, the other side 1001.
+    fn violated(&mut self, core: &mut Core<'_>, key: u32, end: End, rule: Rule) {
+        self.ledgers.counters.violated(rule.index());
+        let tunnel = self.tunnel(key);
+        tunnel.decide(end.party(), EndReason::ProtocolError);
+        tunnel.side(end).farewell = Farewell::Broke(rule);
+        tunnel.side(end.other()).farewell = Farewell::PeerBroke;
+        self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
+    }
+}

@@ -1,0 +1,348 @@
+//! How a tunnel ends: told goodbye at a frame boundary, ended by its sides, or broken off.
+
+use std::os::fd::AsFd;
+
+use super::table::{Core, Tunnels};
+use super::tunnel::{End, Farewell, Flow, Stage, Tunnel, millis};
+use crate::access_log::{OneWay, Record, TunnelRecord};
+use crate::clock::Now;
+use crate::limits;
+use crate::metrics::{EndReason, Party};
+use crate::ring::{Ring, Token, Wheel};
+use crate::ws::close_frame;
+
+/// How the tunnels that were told goodbye for the drain have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Goodbyes {
+    /// Both peers answered our Close frame, or had closed by themselves.
+    pub clean: u64,
+    /// A peer did not answer before the deadline, or broke off.
+    pub cut: u64,
+    draining: bool,
+    cursor: usize,
+}
+
+impl Tunnels {
+    /// Tells goodbye (1001) to up to `count` tunnels that were not told yet; they have until `deadline`.
+    /// Returns whether all have been told.
+    pub fn drain(
+        &mut self,
+        ring: &mut Ring,
+        wheel: &mut Wheel,
+        now: Now,
+        (mut count, deadline): (usize, Now),
+    ) -> bool {
+        let core = &mut Core { ring, wheel, now };
+        self.goodbyes.draining = true;
+        while self.goodbyes.cursor < self.slab.capacity() {
+            let key = self.goodbyes.cursor;
+            let open = self
+                .slab
+                .get(key)
+                .is_some_and(|tunnel| tunnel.stage == Stage::Open);
+            if open && count == 0 {
+                return false;
+            }
+            self.goodbyes.cursor += 1;
+            if open {
+                count -= 1;
+                let key = u32::try_from(key).expect("invariant: tunnels_max is below 2^32");
+                let tunnel = self.tunnel(key);
+                tunnel.decide(Party::Ringway, EndReason::Drained);
+                for end in End::BOTH {
+                    tunnel.side(end).farewell = Farewell::GoingDown;
+                }
+                self.leave(core, key, deadline);
+                self.settle(core, key);
+            }
+        }
+        self.goodbyes.cursor = 0;
+        let told = !self
+            .slab
+            .iter()
+            .any(|(_, tunnel)| tunnel.stage == Stage::Open);
+        self.flush(core);
+        told
+    }
+
+    /// How the drain went so far.
+    pub const fn goodbyes(&self) -> Goodbyes {
+        self.goodbyes
+    }
+
+    /// A deadline of a tunnel has come, or had moved.
+    pub fn due(&mut self, ring: &mut Ring, wheel: &mut Wheel, token: Token, now: Now) {
+        let core = &mut Core { ring, wheel, now };
+        let key = token.index();
+        let Some(tunnel) = self.slab.get_mut(key as usize) else {
+            return;
+        };
+        if tunnel.generation != token.generation() || tunnel.stage == Stage::Ending {
+            return;
+        }
+        tunnel.scheduled = None;
+        if tunnel.next_deadline() > now {
+            return self.schedule(core, key);
+        }
+        let stalled = End::BOTH.into_iter().find(|end| {
+            let since = tunnel.side_ref(*end).outbox.stalled_since();
+            since.is_some_and(|since| since.after(millis(tunnel.patience.stalled_write_ms)) <= now)
+        });
+        if let Some(end) = stalled {
+            tunnel.decide(end.party(), EndReason::StalledWrite);
+            self.end(core, key, true);
+        } else if tunnel.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline_passed(core, key);
+        } else {
+            tunnel.decide(Party::Ringway, EndReason::IdleTimeout);
+            for end in End::BOTH {
+                tunnel.side(end).farewell = Farewell::Idle;
+            }
+            // The silence is over: what counts now is how long the goodbye takes.
+            tunnel.last_active = now;
+            self.leave(core, key, now.after(limits::GOODBYE_TIMEOUT));
+            self.settle(core, key);
+        }
+        self.flush(core);
+    }
+
+    fn deadline_passed(&mut self, core: &mut Core<'_>, key: u32) {
+        let draining = self.goodbyes.draining;
+        let tunnel = self.tunnel(key);
+        match (tunnel.stage, tunnel.first_end) {
+            (Stage::Leaving, _) if draining => {
+                tunnel.end = Some((Party::Ringway, EndReason::DrainTimeout))
+            }
+            (Stage::Open, Some(end)) if !tunnel.is_closed() => {
+                tunnel.decide(end.party(), EndReason::HalfCloseTimeout);
+            }
+            _ => {}
+        }
+        self.end(core, key, true);
+    }
+
+    /// Tells both sides goodbye, each at the next frame boundary of its direction, and waits for their
+    /// answers until `deadline`.
+    pub(super) fn leave(&mut self, core: &mut Core<'_>, key: u32, deadline: Now) {
+        let tunnel = self.tunnel(key);
+        if tunnel.stage != Stage::Open {
+            return;
+        }
+        tunnel.stage = Stage::Leaving;
+        tunnel.deadline = Some(
+            tunnel
+                .deadline
+                .map_or(deadline, |other| other.min(deadline)),
+        );
+        for end in End::BOTH {
+            self.prepare(key, end);
+        }
+        for end in End::BOTH {
+            let side = self.tunnel(key).side(end);
+            // What goes nowhere is read to its end, however full the other outbox is.
+            side.welcome |= side.flow == Flow::Discard;
+            self.receive(core, key, end);
+        }
+        self.schedule(core, key);
+    }
+
+    /// Tells `end` goodbye at once if the direction towards it is at a boundary, else at the next one.
+    fn prepare(&mut self, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        let from = tunnel.side(end.other());
+        if from.scanner.close_code().is_some() {
+            // The other side's own Close frame, or the first half of it, is already on its way.
+            tunnel.side(end).told = true;
+        } else if from.scanner.at_boundary() {
+            self.tell(key, end);
+        } else {
+            from.flow = Flow::Cut;
+        }
+    }
+
+    /// Puts our Close frame behind everything that is in line for `end`; it is at a frame boundary.
+    pub(super) fn tell(&mut self, key: u32, end: End) {
+        let mask = (end == End::Backend).then(|| self.rng.next_u64().to_le_bytes());
+        let mask = mask.map(|[a, b, c, d, ..]| [a, b, c, d]);
+        let tunnel = self.tunnel(key);
+        tunnel.side(end.other()).flow = Flow::Discard;
+        let side = tunnel.side(end);
+        if !side.told && !side.end_sent {
+            let farewell = side.farewell;
+            let frame = close_frame(farewell.code(), farewell.reason(), mask);
+            side.outbox.push_copy(frame.as_bytes());
+            // Who broke the protocol is not asked for an answer in it.
+            side.end_wanted |= matches!(farewell, Farewell::Broke(_));
+            side.told = true;
+            self.mark(key, end);
+        }
+    }
+
+    /// A Close frame of `end` went to the other side.
+    pub(super) fn close_seen(&mut self, core: &mut Core<'_>, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        tunnel.first_close.get_or_insert(end);
+        if tunnel.is_closed() && tunnel.stage == Stage::Open {
+            // Both have said all they may say; their streams end within this time or are ended.
+            tunnel.deadline = Some(core.now.after(limits::GOODBYE_TIMEOUT));
+            self.schedule(core, key);
+        }
+    }
+
+    /// `end` ended its stream; the other side is told so once it has everything.
+    pub(super) fn stream_ended(&mut self, core: &mut Core<'_>, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        if tunnel.stage == Stage::Ending {
+            return;
+        }
+        tunnel.first_end.get_or_insert(end);
+        tunnel.side(end).ended = true;
+        tunnel.side(end).flow = Flow::Discard;
+        tunnel.side(end.other()).end_wanted = true;
+        if tunnel.stage == Stage::Open && tunnel.deadline.is_none() {
+            tunnel.deadline = Some(core.now.after(millis(tunnel.patience.half_close_ms)));
+            self.schedule(core, key);
+        }
+        self.mark(key, end.other());
+    }
+
+    /// The socket of `end` failed: what one side broke off is broken off at the other.
+    pub(super) fn broken(&mut self, core: &mut Core<'_>, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        if tunnel.stage == Stage::Ending {
+            return;
+        }
+        tunnel.side(end).ended = true;
+        let closed = tunnel.is_closed();
+        if !closed {
+            tunnel.decide(end.party(), EndReason::Reset);
+        }
+        self.end(core, key, !closed);
+    }
+
+    /// Looks whether a tunnel has come to its end, or one step nearer.
+    pub(super) fn settle(&mut self, core: &mut Core<'_>, key: u32) {
+        let tunnel = self.tunnel(key);
+        let through = match tunnel.stage {
+            Stage::Open => tunnel.client.ended && tunnel.backend.ended,
+            Stage::Leaving => tunnel.client.is_through() && tunnel.backend.is_through(),
+            Stage::Ending => return self.finish(core, key),
+        };
+        if through && tunnel.is_flushed() {
+            self.end(core, key, false);
+        }
+    }
+
+    /// Nothing more goes out; every request in flight is called back.
+    pub(super) fn end(&mut self, core: &mut Core<'_>, key: u32, broken_off: bool) {
+        let Self { slab, segments, .. } = self;
+        let tunnel = &mut slab[key as usize];
+        if tunnel.stage == Stage::Ending {
+            return;
+        }
+        tunnel.stage = Stage::Ending;
+        tunnel.broken_off = broken_off;
+        match (tunnel.first_close, tunnel.first_end) {
+            (Some(end), _) if tunnel.is_closed() => {
+                tunnel.decide(end.party(), EndReason::CloseHandshake)
+            }
+            (_, Some(end)) => tunnel.decide(end.party(), EndReason::EndOfStream),
+            _ => {}
+        }
+        for end in End::BOTH {
+            let side = tunnel.side(end);
+            side.outbox.clear(core.ring, segments);
+            let Some(socket) = &side.socket else { continue };
+            if broken_off {
+                crate::sys::reset_on_close(socket);
+            }
+            if side.busy() {
+                core.ring.cancel_socket(socket.as_fd());
+            }
+        }
+        self.finish(core, key);
+    }
+
+    /// Closes each socket that nothing is in flight on, and buries the tunnel with its second one.
+    fn finish(&mut self, core: &mut Core<'_>, key: u32) {
+        let tunnel = self.tunnel(key);
+        for end in End::BOTH {
+            let side = tunnel.side(end);
+            if !side.busy()
+                && let Some(socket) = side.socket.take()
+            {
+                core.ring.close(socket);
+            }
+        }
+        if tunnel.client.socket.is_none() && tunnel.backend.socket.is_none() {
+            let tunnel = self.slab.remove(key as usize);
+            self.bury(&tunnel, core.now);
+        }
+    }
+
+    /// The last look at a tunnel: counts, the log line, and its place in the bounds.
+    fn bury(&mut self, tunnel: &Tunnel, now: Now) {
+        let (party, reason) = tunnel
+            .end
+            .unwrap_or((Party::Ringway, EndReason::WorkerFailure));
+        if self.goodbyes.draining {
+            let count = if tunnel.broken_off {
+                &mut self.goodbyes.cut
+            } else {
+                &mut self.goodbyes.clean
+            };
+            *count += 1;
+        }
+        self.ledgers.fleet.closed(tunnel.backend_id);
+        let counters = &self.ledgers.counters;
+        counters.tunnels_open.dec();
+        counters.ended(reason);
+        counters.tunnel_times.observe(now.since(tunnel.opened));
+        self.gone.push(tunnel.peer.ip());
+        if let Some(log) = &mut *self.ledgers.log.borrow_mut()
+            && !log.push(Record::Tunnel(tunnel.record(
+                now,
+                self.ledgers.worker,
+                (party, reason),
+            )))
+        {
+            counters.log_dropped.add(1);
+        }
+    }
+}
+
+impl Tunnel {
+    fn record(
+        &self,
+        now: Now,
+        worker: u16,
+        (ended_by, reason): (Party, EndReason),
+    ) -> TunnelRecord {
+        let told = [&self.client, &self.backend]
+            .into_iter()
+            .find(|side| side.told);
+        let close_code = self
+            .first_close
+            .and_then(|end| self.side_ref(end).scanner.close_code())
+            .or_else(|| told.map(|side| side.farewell.code()));
+        let one_way = |end| OneWay {
+            messages: self.side_ref(end).messages,
+            bytes: self.side_ref(end).bytes,
+        };
+        TunnelRecord {
+            opened_unix_ms: self.opened_unix_ms,
+            duration_ms: u64::try_from(now.since(self.opened).as_millis()).unwrap_or(u64::MAX),
+            client: self.peer,
+            forwarded_for: self.forwarded_for,
+            route: self.route,
+            backend: self.backend_id.0,
+            worker,
+            status: 101,
+            client_to_backend: one_way(End::Client),
+            backend_to_client: one_way(End::Backend),
+            close_code,
+            ended_by,
+            reason,
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! What waits to be written to one socket: chunks that still stand in receive buffers, then copied bytes.
+
+use std::os::fd::BorrowedFd;
+
+use slab::Slab;
+
+use crate::clock::Now;
+use crate::ring::{Chunk, Part, Ring, SendId, Token, VECTORS_MAX};
+
+/// A chunk in line, and the part of it that is still to be sent.
+#[derive(Debug)]
+struct Segment {
+    chunk: Chunk,
+    part: Part,
+    next: u32,
+}
+
+/// All chunks in line at all outboxes of a core; its places are used again, so the steady path
+/// allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Segments(Slab<Segment>);
+
+/// The send under way; at most one a socket, so bytes cannot overtake each other.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    Nothing,
+    /// Chunks, sent now or not at all: it completes within the same entry into the kernel.
+    /// One chunk travels without memory of its own, several in a vector that names so many.
+    Chunks(Option<SendId>, usize),
+    /// Copied bytes, from this place on, waiting while the socket would block.
+    Copied(SendId, usize),
+}
+
+/// The line of one socket. The order is: the send under way, the chunks, the copied bytes.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    sending: Sending,
+    first: u32,
+    last: u32,
+    /// Copied bytes that wait; allocated only while something does.
+    waiting: Vec<u8>,
+    /// How many of them the socket has taken already.
+    taken: usize,
+    /// Copied bytes in all, those under way included.
+    copied: u32,
+    /// Since when the socket has taken nothing, while something waits for it.
+    stalled_since: Option<Now>,
+}
+
+/// What a completed send leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Everything under way is out, or the rest waits behind.
+    Went,
+    /// The socket is gone.
+    Broken,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            sending: Sending::Nothing,
+            first: NONE,
+            last: NONE,
+            waiting: Vec::new(),
+            taken: 0,
+            copied: 0,
+            stalled_since: None,
+        }
+    }
+}
+
+impl Outbox {
+    /// Puts part of a chunk in line: as it stands, or copied if copied bytes are in line already, so
+    /// that a slow reader never keeps a buffer from the others.
+    pub(super) fn push(
+        &mut self,
+        ring: &mut Ring,
+        segments: &mut Segments,
+        chunk: Chunk,
+        bytes: usize,
+    ) {
+        if bytes == 0 {
+            ring.buffers.release(chunk);
+        } else if self.copied > 0 {
+            self.push_copy(&ring.buffers.bytes(&chunk)[..bytes]);
+            ring.buffers.release(chunk);
+        } else {
+            let part = Part {
+                from: 0,
+                bytes: whole(bytes),
+            };
+            let place = whole(segments.0.insert(Segment {
+                chunk,
+                part,
+                next: NONE,
+            }));
+            match segments.0.get_mut(self.last as usize) {
+                Some(last) if self.last != NONE => last.next = place,
+                _ => self.first = place,
+            }
+            self.last = place;
+        }
+    }
+
+    /// Puts bytes of our own in line, behind everything else.
+    pub(super) fn push_copy(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+        self.copied += whole(bytes.len());
+    }
+
+    /// Puts an empty outbox's first bytes in line without copying them.
+    pub(super) fn start_with(&mut self, bytes: Vec<u8>) {
+        debug_assert!(self.is_empty(), "only a new outbox starts with something");
+        self.copied = whole(bytes.len());
+        self.waiting = bytes;
+    }
+
+    /// Starts the next send if none is under way.
+    pub(super) fn flush(
+        &mut self,
+        ring: &mut Ring,
+        segments: &Segments,
+        socket: BorrowedFd<'_>,
+        token: Token,
+    ) {
+        if self.in_flight() {
+            return;
+        }
+        if let Some(segment) = segments.get(self.first) {
+            if segment.next == NONE {
+                ring.send_now(socket, token, &segment.chunk, segment.part);
+                self.sending = Sending::Chunks(None, 1);
+            } else {
+                let line = || segments.line(self.first).take(VECTORS_MAX);
+                let parts = line().map(|segment| (&segment.chunk, segment.part));
+                let id = ring.send_vectored_now(socket, token, parts);
+                self.sending = Sending::Chunks(Some(id), line().count());
+            }
+        } else if !self.waiting.is_empty() {
+            let (bytes, from) = (
+                std::mem::take(&mut self.waiting),
+                std::mem::take(&mut self.taken),
+            );
+            self.sending = Sending::Copied(ring.send_owned(socket, token, bytes, from), from);
+        }
+    }
+
+    /// A send completed with `result`.
+    pub(super) fn sent(
+        &mut self,
+        ring: &mut Ring,
+        segments: &mut Segments,
+        result: i32,
+        now: Now,
+    ) -> Sent {
+        let sending = std::mem::replace(&mut self.sending, Sending::Nothing);
+        let bytes = match (u32::try_from(result), -result) {
+            (Ok(bytes), _) => bytes,
+            (Err(_), libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => 0,
+            (Err(_), _) => {
+                self.sending = sending;
+                self.finish(ring, segments);
+                return Sent::Broken;
+            }
+        };
+        match sending {
+            Sending::Nothing => debug_assert!(false, "a send completed that was not under way"),
+            Sending::Chunks(id, named) => {
+                if let Some(id) = id {
+                    ring.finish(id);
+                }
+                if self.drop_sent(ring, segments, bytes, named) {
+                    self.copy_out(ring, segments);
+                    self.stalled_since = Some(now);
+                }
+            }
+            Sending::Copied(id, from) => self.copied_sent(ring, id, from, bytes, now),
+        }
+        Sent::Went
+    }
+
+    /// Takes `bytes` off the chunks in line, at most `named` of them. Whether some that were named stay.
+    fn drop_sent(
+        &mut self,
+        ring: &mut Ring,
+        segments: &mut Segments,
+        mut bytes: u32,
+        named: usize,
+    ) -> bool {
+        for _ in 0..named {
+            let Some(segment) = segments.0.get_mut(self.first as usize) else {
+                return false;
+            };
+            if bytes < segment.part.bytes {
+                segment.part.from += bytes;
+                segment.part.bytes -= bytes;
+                return true;
+            }
+            bytes -= segment.part.bytes;
+            self.release_first(ring, segments);
+        }
+        false
+    }
+
+    /// The socket would block: the chunks are copied out, so that their buffers go home at once.
+    fn copy_out(&mut self, ring: &mut Ring, segments: &mut Segments) {
+        let behind = std::mem::take(&mut self.waiting);
+        while let Some(Segment { chunk, part, .. }) = segments.get(self.first) {
+            let from = part.from as usize;
+            self.waiting
+                .extend_from_slice(&ring.buffers.bytes(chunk)[from..from + part.bytes as usize]);
+            self.release_first(ring, segments);
+        }
+        self.waiting.extend_from_slice(&behind[self.taken..]);
+        self.taken = 0;
+        self.copied = whole(self.waiting.len());
+    }
+
+    fn copied_sent(&mut self, ring: &mut Ring, id: SendId, from: usize, bytes: u32, now: Now) {
+        let mut sent = ring.finish(id);
+        let taken = from + bytes as usize;
+        self.copied = self.copied.saturating_sub(bytes);
+        if taken < sent.len() {
+            // What came meanwhile goes behind; what is out goes away once it is the larger part.
+            sent.append(&mut self.waiting);
+            let wasted = taken > sent.len() / 2;
+            if wasted {
+                sent.drain(..taken);
+            }
+            self.waiting = sent;
+            self.taken = if wasted { 0 } else { taken };
+        }
+        self.stalled_since = (self.copied > 0).then_some(now);
+    }
+
+    /// Forgets what waits. Chunks that a send names stay until its completion: their buffers must not be
+    /// filled again before.
+    pub(super) fn clear(&mut self, ring: &mut Ring, segments: &mut Segments) {
+        if !matches!(self.sending, Sending::Chunks(..)) {
+            self.release_all(ring, segments);
+        }
+        self.waiting = Vec::new();
+        self.taken = 0;
+        self.copied = 0;
+        self.stalled_since = None;
+    }
+
+    /// The last send completed, and nothing more will be sent.
+    pub(super) fn finish(&mut self, ring: &mut Ring, segments: &mut Segments) {
+        match std::mem::replace(&mut self.sending, Sending::Nothing) {
+            Sending::Chunks(Some(id), _) | Sending::Copied(id, _) => drop(ring.finish(id)),
+            Sending::Nothing | Sending::Chunks(None, _) => {}
+        }
+        self.release_all(ring, segments);
+    }
+
+    fn release_all(&mut self, ring: &mut Ring, segments: &mut Segments) {
+        while self.first != NONE {
+            self.release_first(ring, segments);
+        }
+    }
+
+    fn release_first(&mut self, ring: &mut Ring, segments: &mut Segments) {
+        let segment = segments.0.remove(self.first as usize);
+        self.first = segment.next;
+        if self.first == NONE {
+            self.last = NONE;
+        }
+        ring.buffers.release(segment.chunk);
+    }
+
+    /// A send is under way.
+    pub(super) const fn in_flight(&self) -> bool {
+        !matches!(self.sending, Sending::Nothing)
+    }
+
+    /// Nothing waits and nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.in_flight() && self.first == NONE && self.waiting.is_empty()
+    }
+
+    /// Bytes that were copied and not yet taken by the socket.
+    pub(super) const fn copied(&self) -> u32 {
+        self.copied
+    }
+
+    /// Since when the socket has taken nothing of what waits for it.
+    pub(super) const fn stalled_since(&self) -> Option<Now> {
+        self.stalled_since
+    }
+}
+
+impl Segments {
+    fn get(&self, place: u32) -> Option<&Segment> {
+        self.0.get(place as usize)
+    }
+
+    fn line(&self, first: u32) -> impl Iterator<Item = &Segment> {
+        std::iter::successors(self.get(first), |segment| self.get(segment.next))
+    }
+
+    /// How many chunks are in line.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn whole(number: usize) -> u32 {
+    u32::try_from(number).expect("invariant: every outbox is bounded far below 4 GiB")
+}
+
+/// No segment.
+const NONE: u32 = u32::MAX;

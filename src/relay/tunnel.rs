@@ -1,0 +1,366 @@
+//! One tunnel as plain data: two sides, what each owes the other, and why it ended.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::outbox::Outbox;
+use crate::clock::Now;
+use crate::fleet::BackendId;
+use crate::metrics::{EndReason, Party};
+use crate::ring::{Lane, Token};
+use crate::ws::{Rule, Scanner, Sender, close};
+
+/// One of the two sides of a tunnel; also the direction that starts there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The side that connected to us.
+    Client,
+    /// The side we connected to.
+    Backend,
+}
+
+impl End {
+    /// Both sides.
+    pub(super) const BOTH: [Self; 2] = [Self::Client, Self::Backend];
+
+    /// The opposite side.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Backend,
+            Self::Backend => Self::Client,
+        }
+    }
+
+    pub(super) const fn party(self) -> Party {
+        match self {
+            Self::Client => Party::Client,
+            Self::Backend => Party::Backend,
+        }
+    }
+
+    pub(super) const fn sender(self) -> Sender {
+        match self {
+            Self::Client => Sender::Client,
+            Self::Backend => Sender::Backend,
+        }
+    }
+}
+
+/// How long each kind of silence is borne, in milliseconds (up to 49 days).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Nothing went either way.
+    pub idle_ms: u32,
+    /// A side took nothing of what waits for it.
+    pub stalled_write_ms: u32,
+    /// One side had ended its stream, the other went on.
+    pub half_close_ms: u32,
+}
+
+/// Why we close a side, as it will be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// 1001: Ringway goes down.
+    GoingDown,
+    /// 1001: nothing went either way for too long.
+    Idle,
+    /// 1001: the other side broke a rule.
+    PeerBroke,
+    /// 1002: this side broke a rule.
+    Broke(Rule),
+}
+
+impl Farewell {
+    pub(super) const fn code(self) -> u16 {
+        match self {
+            Self::GoingDown | Self::Idle | Self::PeerBroke => close::GOING_AWAY,
+            Self::Broke(rule) => rule.close_code(),
+        }
+    }
+
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::GoingDown => "going down",
+            Self::Idle => "idle for too long",
+            Self::PeerBroke => "the other side broke the protocol",
+            Self::Broke(rule) => rule.reason(),
+        }
+    }
+}
+
+/// What a greeting hands over when the backend's `101` was verified.
+#[derive(Debug)]
+pub struct Opening {
+    /// The client's socket.
+    pub client: OwnedFd,
+    /// The backend's socket.
+    pub backend: OwnedFd,
+    /// Where the client's connection comes from.
+    pub peer: SocketAddr,
+    /// The client's own address, when a trusted proxy named it.
+    pub forwarded_for: Option<IpAddr>,
+    /// The route it came by.
+    pub route: u16,
+    /// The backend it went to.
+    pub backend_id: BackendId,
+    /// permessage-deflate was negotiated, so RSV1 is legal.
+    pub deflate: bool,
+    /// The head that answers the client, rendered.
+    pub answer: Vec<u8>,
+    /// Bytes the client sent after its head.
+    pub early_client: Vec<u8>,
+    /// Bytes the backend sent after its `101`.
+    pub early_backend: Vec<u8>,
+    /// How long each silence is borne.
+    pub patience: Patience,
+}
+
+/// What becomes of the bytes a side sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// They go to the other side.
+    Relay,
+    /// They go to the other side up to the next frame boundary, where our Close frame waits.
+    Cut,
+    /// They are scanned for a Close frame, counted and dropped: the other side was told goodbye.
+    Discard,
+}
+
+/// Where a side's receive stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receiving {
+    /// Nothing is armed.
+    Idle,
+    /// The kernel hands us what arrives.
+    Armed,
+    /// A cancellation is on its way; the last completion is still to come.
+    Cancelling,
+    /// No buffer was free; it waits in the starved list.
+    Starved,
+}
+
+/// One side of a tunnel.
+#[derive(Debug)]
+pub(super) struct Side {
+    /// Nothing once the socket was closed.
+    pub(super) socket: Option<OwnedFd>,
+    /// Follows the frames this side sends.
+    pub(super) scanner: Scanner,
+    /// What waits to be written to this side.
+    pub(super) outbox: Outbox,
+    pub(super) flow: Flow,
+    pub(super) receiving: Receiving,
+    pub(super) lane: Lane,
+    /// Reads in a row that say the other lane would fit better.
+    pub(super) misfits: u8,
+    /// More of this side's bytes are welcome; false while the other side's outbox is over its mark.
+    pub(super) welcome: bool,
+    /// This side ended its stream.
+    pub(super) ended: bool,
+    /// Our half towards this side is to end once its outbox is empty.
+    pub(super) end_wanted: bool,
+    /// Our half towards this side has ended.
+    pub(super) end_sent: bool,
+    /// We sent this side a Close frame of our own, or it waits in the outbox.
+    pub(super) told: bool,
+    /// What our Close frame will say when the boundary comes.
+    pub(super) farewell: Farewell,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl Side {
+    fn new(socket: OwnedFd, end: End, deflate: bool) -> Self {
+        Self {
+            socket: Some(socket),
+            scanner: Scanner::new(end.sender(), deflate),
+            outbox: Outbox::default(),
+            flow: Flow::Relay,
+            receiving: Receiving::Idle,
+            lane: Lane::Small,
+            misfits: 0,
+            welcome: true,
+            ended: false,
+            end_wanted: false,
+            end_sent: false,
+            told: false,
+            farewell: Farewell::GoingDown,
+            messages: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The kernel holds a request for this side's socket.
+    pub(super) fn busy(&self) -> bool {
+        matches!(self.receiving, Receiving::Armed | Receiving::Cancelling)
+            || self.outbox.in_flight()
+    }
+
+    /// This side said goodbye in either way: it will send nothing more that matters.
+    pub(super) fn is_through(&self) -> bool {
+        self.ended || self.scanner.close_code().is_some()
+    }
+}
+
+/// How a tunnel is doing as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Bytes go both ways.
+    Open,
+    /// Both sides are being told goodbye.
+    Leaving,
+    /// Nothing more is sent; the last completions are awaited.
+    Ending,
+}
+
+/// One client joined to one backend.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) client: Side,
+    pub(super) backend: Side,
+    pub(super) generation: u32,
+    pub(super) stage: Stage,
+    /// Why and through whom it ended, once that is decided.
+    pub(super) end: Option<(Party, EndReason)>,
+    /// The side that sent the first Close frame, and the side that ended its stream first.
+    pub(super) first_close: Option<End>,
+    pub(super) first_end: Option<End>,
+    /// It was ended by a reset or a deadline, not by its sides.
+    pub(super) broken_off: bool,
+    pub(super) last_active: Now,
+    /// A deadline that is not about silence: half-close, leaving.
+    pub(super) deadline: Option<Now>,
+    /// The earliest moment at which the wheel will look here.
+    pub(super) scheduled: Option<Now>,
+    pub(super) patience: Patience,
+    pub(super) opened: Now,
+    pub(super) opened_unix_ms: u64,
+    pub(super) peer: SocketAddr,
+    pub(super) forwarded_for: Option<IpAddr>,
+    pub(super) route: u16,
+    pub(super) backend_id: BackendId,
+}
+
+impl Tunnel {
+    /// A tunnel at its start. Hands back the bytes that wait for each side.
+    pub(super) fn open(
+        opening: Opening,
+        generation: u32,
+        now: Now,
+        unix_ms: u64,
+    ) -> (Self, Vec<u8>, Vec<u8>, Vec<u8>) {
+        let tunnel = Self {
+            client: Side::new(opening.client, End::Client, opening.deflate),
+            backend: Side::new(opening.backend, End::Backend, opening.deflate),
+            generation,
+            stage: Stage::Open,
+            end: None,
+            first_close: None,
+            first_end: None,
+            broken_off: false,
+            last_active: now,
+            deadline: None,
+            scheduled: None,
+            patience: opening.patience,
+            opened: now,
+            opened_unix_ms: unix_ms,
+            peer: opening.peer,
+            forwarded_for: opening.forwarded_for,
+            route: opening.route,
+            backend_id: opening.backend_id,
+        };
+        (
+            tunnel,
+            opening.answer,
+            opening.early_client,
+            opening.early_backend,
+        )
+    }
+
+    pub(super) fn side(&mut self, end: End) -> &mut Side {
+        match end {
+            End::Client => &mut self.client,
+            End::Backend => &mut self.backend,
+        }
+    }
+
+    pub(super) const fn side_ref(&self, end: End) -> &Side {
+        match end {
+            End::Client => &self.client,
+            End::Backend => &self.backend,
+        }
+    }
+
+    /// When somebody should look at this tunnel next, if nothing happens.
+    pub(super) fn next_deadline(&self) -> Now {
+        let mut next = self.last_active.after(millis(self.patience.idle_ms));
+        if let Some(deadline) = self.deadline {
+            next = next.min(deadline);
+        }
+        for end in End::BOTH {
+            if let Some(since) = self.side_ref(end).outbox.stalled_since() {
+                next = next.min(since.after(millis(self.patience.stalled_write_ms)));
+            }
+        }
+        next
+    }
+
+    /// Both sides have sent their Close frame.
+    pub(super) fn is_closed(&self) -> bool {
+        End::BOTH
+            .iter()
+            .all(|end| self.side_ref(*end).scanner.close_code().is_some())
+    }
+
+    /// Nothing waits to be written to either side.
+    pub(super) fn is_flushed(&self) -> bool {
+        End::BOTH
+            .iter()
+            .all(|end| self.side_ref(*end).outbox.is_empty())
+    }
+
+    /// Decides why the tunnel ends; the first reason stays.
+    pub(super) fn decide(&mut self, party: Party, reason: EndReason) {
+        self.end.get_or_insert((party, reason));
+    }
+
+    /// The token of a request for one side.
+    pub(super) fn token(&self, key: u32, kind: u8) -> Token {
+        Token::new(kind, self.generation, key)
+    }
+}
+
+/// A patience as a duration.
+pub(super) const fn millis(ms: u32) -> Duration {
+    Duration::from_millis(ms as u64)
+}
+
+/// Kinds of this room's requests and deadlines.
+pub(super) mod kind {
+    use super::End;
+    use crate::ring::Token;
+
+    pub(in crate::relay) const RECEIVE_CLIENT: u8 = Token::FIRST_FREE_KIND;
+    pub(in crate::relay) const RECEIVE_BACKEND: u8 = RECEIVE_CLIENT + 1;
+    pub(in crate::relay) const SEND_CLIENT: u8 = RECEIVE_CLIENT + 2;
+    pub(in crate::relay) const SEND_BACKEND: u8 = RECEIVE_CLIENT + 3;
+    pub(in crate::relay) const DUE: u8 = RECEIVE_CLIENT + 4;
+
+    pub(in crate::relay) const fn receive(end: End) -> u8 {
+        match end {
+            End::Client => RECEIVE_CLIENT,
+            End::Backend => RECEIVE_BACKEND,
+        }
+    }
+
+    pub(in crate::relay) const fn send(end: End) -> u8 {
+        match end {
+            End::Client => SEND_CLIENT,
+            End::Backend => SEND_BACKEND,
+        }
+    }
+}
+
+// An idle tunnel's whole user memory besides its place in the wheel; the budget is 1 KiB.
+const _: () = assert!(size_of::<Tunnel>() <= 512);
