@@ -159,3 +159,20 @@ pub const MISFITS_TO_LARGE: u8 = 2;
 pub const MISFITS_TO_SMALL: u8 = 16;
 
 const _: () = assert!(OUTBOX_LOW_BYTES < OUTBOX_HIGH_BYTES);
+/// The most options in the `Connection` fields of one head. Each field of the head is compared with each
+/// option when it is forwarded, so this bounds that product; real clients send one or two.
+pub const CONNECTION_OPTIONS_MAX: usize = 16;
+
+const _: () = assert!(HEADERS_MAX * CONNECTION_OPTIONS_MAX <= 2048);
+
+// --- HTTP bodies and replies ---
+
+/// The longest chunk-size line with its extensions. Nobody uses extensions, but they are legal.
+pub const CHUNK_LINE_BYTES_MAX: usize = 1024;
+/// The largest trailer section after a chunked body, all lines together.
+pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// The longest explanation inside a reply of our own; the rest is cut off.
+pub const REPLY_DETAIL_BYTES_MAX: usize = 200;
+
+const _: () = assert!(CHUNK_LINE_BYTES_MAX < TRAILER_BYTES_MAX);
+const _: () = assert!(TRAILER_BYTES_MAX < HEAD_BYTES_MAX);
