@@ -1,14 +1,20 @@
 //! HTTP/1.1 heads and bodies as pure text: slices in, verdicts out. Knows no socket and no clock.
 
+mod confirm;
 mod error;
 mod fields;
 mod head;
+mod origin;
 mod response;
 mod scan;
 mod target;
+mod upgrade;
 
+pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use error::HeadError;
 pub use fields::Body;
 pub use head::{Method, RequestHead, Version};
+pub use origin::OriginRules;
 pub use response::ResponseHead;
 pub use scan::HeadScan;
+pub use upgrade::{Refused, UpgradeRequest, accept_key, check_upgrade, wants_upgrade};
