@@ -1,8 +1,10 @@
 //! HTTP/1.1 heads and bodies as pure text: slices in, verdicts out. Knows no socket and no clock.
 
+mod client;
 mod confirm;
 mod error;
 mod fields;
+mod forward;
 mod head;
 mod origin;
 mod response;
@@ -10,9 +12,11 @@ mod scan;
 mod target;
 mod upgrade;
 
+pub use client::client_address;
 pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use error::HeadError;
 pub use fields::Body;
+pub use forward::{Hop, render_plain, render_response, render_upgrade};
 pub use head::{Method, RequestHead, Version};
 pub use origin::OriginRules;
 pub use response::ResponseHead;
