@@ -1,5 +1,7 @@
 //! HTTP/1.1 heads and bodies as pure text: slices in, verdicts out. Knows no socket and no clock.
 
+mod body;
+mod chunks;
 mod client;
 mod confirm;
 mod error;
@@ -12,6 +14,7 @@ mod scan;
 mod target;
 mod upgrade;
 
+pub use body::{BodyError, BodyReader, Framing, Progress, is_interim, response_framing};
 pub use client::client_address;
 pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use error::HeadError;
