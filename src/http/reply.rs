@@ -1,0 +1,172 @@
+//! The answers we give ourselves: one status, one honest sentence, and the connection closes.
+
+use std::io::Write as _;
+
+use crate::limits::REPLY_DETAIL_BYTES_MAX;
+use crate::metrics::Refusal;
+
+/// The status code of a refusal.
+pub const fn status(refusal: Refusal) -> u16 {
+    line(refusal).0
+}
+
+/// Writes the whole response. `detail` may hold words of a stranger: only printable ASCII is passed on, and
+/// only so much. Without a detail the reply says what the refusal means in general.
+pub fn render_refusal(refusal: Refusal, detail: &str, out: &mut Vec<u8>) {
+    let (code, reason) = line(refusal);
+    let detail = if detail.is_empty() {
+        meaning(refusal)
+    } else {
+        detail
+    };
+    let mut body = format!("{code} {reason}: ").into_bytes();
+    body.extend(detail.chars().take(REPLY_DETAIL_BYTES_MAX).map(printable));
+    body.push(b'\n');
+
+    let outcome = write!(
+        out,
+        "HTTP/1.1 {code} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\n",
+        body.len(),
+    );
+    debug_assert!(outcome.is_ok(), "a vector takes every byte");
+    out.extend_from_slice(match code {
+        405 => b"Allow: GET\r\n".as_slice(),
+        // RFC 9110 section 7.8: who sends Upgrade names it in Connection.
+        426 => b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: close, Upgrade\r\n",
+        429 | 503 => b"Retry-After: 5\r\n",
+        _ => b"",
+    });
+    if code != 426 {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&body);
+}
+
+const fn line(refusal: Refusal) -> (u16, &'static str) {
+    match refusal {
+        Refusal::BadRequest | Refusal::BadUpgrade => (400, "Bad Request"),
+        Refusal::OriginForbidden => (403, "Forbidden"),
+        Refusal::NoRoute => (404, "Not Found"),
+        Refusal::MethodNotAllowed => (405, "Method Not Allowed"),
+        Refusal::HeadTimeout => (408, "Request Timeout"),
+        Refusal::UriTooLong => (414, "URI Too Long"),
+        Refusal::UpgradeRequired => (426, "Upgrade Required"),
+        Refusal::SourceLimited => (429, "Too Many Requests"),
+        Refusal::HeadTooLarge => (431, "Request Header Fields Too Large"),
+        Refusal::BadBackendAnswer | Refusal::BackendClosed => (502, "Bad Gateway"),
+        Refusal::NoBackend | Refusal::WorkerFull | Refusal::Draining => {
+            (503, "Service Unavailable")
+        }
+        Refusal::ConnectTimeout | Refusal::AnswerTimeout => (504, "Gateway Timeout"),
+    }
+}
+
+/// What a refusal means, for a reader who knows nothing of the inside.
+const fn meaning(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::BadRequest => "the request is not valid HTTP/1.1",
+        Refusal::BadUpgrade => "the WebSocket handshake is malformed",
+        Refusal::OriginForbidden => "this origin may not connect here",
+        Refusal::NoRoute => "no route for this host and path",
+        Refusal::MethodNotAllowed => "this route does not take that method",
+        Refusal::HeadTimeout => "the request did not arrive in time",
+        Refusal::UriTooLong => "the request line is too long",
+        Refusal::UpgradeRequired => "this route speaks WebSocket version 13",
+        Refusal::SourceLimited => "too many connections from this address",
+        Refusal::HeadTooLarge => "the request head is too large",
+        Refusal::BadBackendAnswer => "the backend gave an invalid answer",
+        Refusal::BackendClosed => "the backend closed the connection",
+        Refusal::NoBackend => "no backend is available",
+        Refusal::WorkerFull => "the server is full",
+        Refusal::Draining => "the server is going down",
+        Refusal::ConnectTimeout => "no backend took the connection in time",
+        Refusal::AnswerTimeout => "the backend did not answer in time",
+    }
+}
+
+/// Printable ASCII stays, anything else becomes a question mark, so one character is one byte.
+fn printable(character: char) -> u8 {
+    match u8::try_from(character) {
+        Ok(byte) if byte == b' ' || byte.is_ascii_graphic() => byte,
+        _ => b'?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Body, ResponseHead};
+
+    fn reply(refusal: Refusal, detail: &str) -> (Vec<u8>, usize) {
+        let mut out = Vec::new();
+        render_refusal(refusal, detail, &mut out);
+        let end = out
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .unwrap()
+            + 4;
+        (out, end)
+    }
+
+    #[test]
+    fn every_refusal_is_a_valid_response_of_its_exact_length() {
+        for &refusal in Refusal::ALL {
+            let (out, end) = reply(refusal, "");
+            let head = ResponseHead::parse(&out[..end]).unwrap();
+            assert_eq!(head.status(), status(refusal));
+            assert_eq!(head.body(), Body::Length((out.len() - end) as u64));
+            assert!(head.header("connection").unwrap().starts_with(b"close"));
+            assert_eq!(
+                head.header("content-type"),
+                Some(&b"text/plain; charset=utf-8"[..])
+            );
+            assert!(
+                out.ends_with(b"\n")
+                    && out[end..].starts_with(status(refusal).to_string().as_bytes())
+            );
+        }
+    }
+
+    #[test]
+    fn a_reply_names_its_reason() {
+        let (out, end) = reply(Refusal::NoRoute, "");
+        assert_eq!(
+            &out[end..],
+            b"404 Not Found: no route for this host and path\n"
+        );
+        let (out, end) = reply(Refusal::BadRequest, "Host is missing");
+        assert_eq!(&out[end..], b"400 Bad Request: Host is missing\n");
+    }
+
+    #[test]
+    fn a_reply_tells_the_client_what_to_do_next() {
+        for (refusal, name, value) in [
+            (Refusal::MethodNotAllowed, "allow", "GET"),
+            (Refusal::UpgradeRequired, "sec-websocket-version", "13"),
+            (Refusal::UpgradeRequired, "upgrade", "websocket"),
+            (Refusal::SourceLimited, "retry-after", "5"),
+            (Refusal::NoBackend, "retry-after", "5"),
+            (Refusal::Draining, "retry-after", "5"),
+        ] {
+            let (out, end) = reply(refusal, "");
+            let head = ResponseHead::parse(&out[..end]).unwrap();
+            assert_eq!(head.header(name), Some(value.as_bytes()), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_stranger_cannot_break_out_of_a_reply() {
+        let (out, end) = reply(
+            Refusal::NoRoute,
+            "a\r\n\r\nHTTP/1.1 200 OK\0\x1b[2Jé\u{2028}",
+        );
+        assert_eq!(&out[end..], b"404 Not Found: a????HTTP/1.1 200 OK??[2J??\n");
+        let (out, end) = reply(Refusal::NoRoute, &"é".repeat(10_000));
+        assert_eq!(
+            out.len() - end,
+            "404 Not Found: \n".len() + REPLY_DETAIL_BYTES_MAX
+        );
+    }
+}
