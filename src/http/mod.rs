@@ -7,6 +7,7 @@ mod confirm;
 mod error;
 mod fields;
 mod forward;
+mod fuzz;
 mod head;
 mod origin;
 mod reply;
@@ -21,6 +22,8 @@ pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use error::HeadError;
 pub use fields::Body;
 pub use forward::{Hop, render_plain, render_response, render_upgrade};
+#[doc(hidden)]
+pub use fuzz::fuzz_head;
 pub use head::{Method, RequestHead, Version};
 pub use origin::OriginRules;
 pub use reply::{render_refusal, status};
