@@ -176,3 +176,32 @@ pub const REPLY_DETAIL_BYTES_MAX: usize = 200;
 
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < TRAILER_BYTES_MAX);
 const _: () = assert!(TRAILER_BYTES_MAX < HEAD_BYTES_MAX);
+
+// --- Greetings ---
+
+/// Interim (1xx) answers a backend may send before the final one.
+pub const INTERIM_ANSWERS_MAX: u32 = 8;
+/// Greeters that stay when there is nothing to greet; a storm's others go home with their memory.
+pub const GREETERS_IDLE_MAX: usize = 64;
+/// Refusals one worker may be sending at once beyond its handshakes; what comes on top is closed unanswered.
+pub const REFUSALS_MAX: u32 = 256;
+/// How long a refused client has to take its answer and close.
+pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes read and dropped from a refused client, so that its answer is not lost to a reset.
+pub const REFUSAL_DRAIN_BYTES_MAX: usize = 256 * 1024;
+/// Sources one worker remembers at once; 64 bytes each. Over it, unknown ones are refused.
+pub const SOURCES_MAX: usize = 1 << 20;
+/// How long a body of a plain response may stand still.
+pub const PLAIN_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Room a greeter keeps for heads between two greetings.
+pub const GREETER_KEEP_BYTES: usize = 4 * 1024;
+/// How long a listener waits when there are no descriptors before it tries again.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Commands that may wait in a worker's mailbox: a drain, a snapshot and a few to spare.
+pub const MAILBOX_COMMANDS: usize = 16;
+/// How long after it died a worker is started again, so that a fault at the start does not spin.
+pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// Memory that glommio registers with each of an executor's three rings; its own default pins 30 MiB.
+pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
+/// How often glommio's tasks may interrupt a busy driver.
+pub const EXECUTOR_PREEMPT: Duration = Duration::from_millis(10);

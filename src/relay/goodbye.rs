@@ -65,6 +65,24 @@ impl Tunnels {
         told
     }
 
+    /// The worker is gone: every socket is closed with a reset, and every tunnel is counted as ended.
+    pub fn abandon(&mut self) {
+        let now = Now::read();
+        for tunnel in std::mem::take(&mut self.slab) {
+            let mut tunnel = tunnel.1;
+            tunnel.broken_off = true;
+            tunnel
+                .end
+                .get_or_insert((Party::Ringway, EndReason::WorkerFailure));
+            for end in End::BOTH {
+                if let Some(socket) = &tunnel.side(end).socket {
+                    crate::sys::reset_on_close(socket);
+                }
+            }
+            self.bury(&tunnel, now);
+        }
+    }
+
     /// How the drain went so far.
     pub const fn goodbyes(&self) -> Goodbyes {
         self.goodbyes

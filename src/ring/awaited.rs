@@ -1,6 +1,6 @@
 //! Operations that a task can await: the greeting is written with them, so that it reads like prose.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,7 +19,7 @@ use crate::clock::Now;
 /// A core's ring and its deadlines, shared by the driver, the tunnels and the tasks of one thread.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    ring: Rc<RefCell<Ring>>,
+    ring: Rc<RefCell<Option<Ring>>>,
     wheel: Rc<RefCell<Wheel>>,
 }
 
@@ -161,18 +161,29 @@ impl Handle {
     /// Shares a ring and its wheel among the tasks of this thread.
     pub fn new(ring: Ring, wheel: Wheel) -> Self {
         Self {
-            ring: Rc::new(RefCell::new(ring)),
+            ring: Rc::new(RefCell::new(Some(ring))),
             wheel: Rc::new(RefCell::new(wheel)),
         }
     }
 
     /// The ring itself. Never held across an await.
-    pub fn ring(&self) -> std::cell::RefMut<'_, Ring> {
-        self.ring.borrow_mut()
+    pub fn ring(&self) -> RefMut<'_, Ring> {
+        RefMut::map(self.ring.borrow_mut(), |ring| {
+            ring.as_mut()
+                .expect("invariant: nothing runs on this core after its ring was closed")
+        })
+    }
+
+    /// Closes the ring, whatever is still in flight. Tasks that were never polled to their end keep this
+    /// handle, but no longer what it led to.
+    pub fn close(&self) {
+        if let Ok(mut ring) = self.ring.try_borrow_mut() {
+            drop(ring.take());
+        }
     }
 
     /// The deadlines. Never held across an await.
-    pub fn wheel(&self) -> std::cell::RefMut<'_, Wheel> {
+    pub fn wheel(&self) -> RefMut<'_, Wheel> {
         self.wheel.borrow_mut()
     }
 
@@ -312,11 +323,12 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.handle
-            .ring()
-            .awaited
-            .patience
-            .remove(self.patience as usize);
+        let Ok(mut ring) = self.handle.ring.try_borrow_mut() else {
+            return;
+        };
+        if let Some(ring) = ring.as_mut() {
+            ring.awaited.patience.remove(self.patience as usize);
+        }
     }
 }
 
@@ -368,7 +380,10 @@ impl Future for Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let mut ring = self.handle.ring();
+        let Ok(mut ring) = self.handle.ring.try_borrow_mut() else {
+            return;
+        };
+        let Some(ring) = ring.as_mut() else { return };
         let Some(slot) = ring.awaited.of(self.token) else {
             return;
         };

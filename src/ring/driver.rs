@@ -15,6 +15,8 @@ use crate::sync::{Ordering, fence};
 
 /// Who gets the completions that no task awaits.
 pub trait Dispatch {
+    /// A listener has a connection for us, or an error; without `more` it must be armed again.
+    fn accepted(&mut self, ring: &mut Ring, connection: Accepted, now: Now);
     /// A request of the dispatcher's own kinds completed.
     fn complete(&mut self, ring: &mut Ring, wheel: &mut Wheel, completion: &Completion, now: Now);
     /// A deadline of the dispatcher's own kinds has come.
@@ -25,6 +27,17 @@ pub trait Dispatch {
     fn take_woken(&mut self) -> bool;
     /// Whether the worker is done and the driver may return.
     fn finished(&self) -> bool;
+}
+
+/// What a listener brought.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Which listener.
+    pub listener: u32,
+    /// The connection, or why there is none.
+    pub connection: io::Result<OwnedFd>,
+    /// The listener goes on by itself.
+    pub more: bool,
 }
 
 /// How the driver is doing.
@@ -121,6 +134,20 @@ impl Driver {
                     continue;
                 }
                 kind::AWAITED => ring.complete_awaited(completion),
+                kind::ACCEPT => {
+                    let listener = completion.token.index();
+                    let connection = super::port::accepted(completion);
+                    let more = completion.more();
+                    dispatch.accepted(
+                        &mut ring,
+                        Accepted {
+                            listener,
+                            connection,
+                            more,
+                        },
+                        now,
+                    );
+                }
                 _ => dispatch.complete(&mut ring, &mut wheel, completion, now),
             }
             seen = Seen::Work;

@@ -19,7 +19,7 @@ mod wheel;
 
 pub use awaited::{Caller, Handle};
 pub use buffers::{BufferOptions, Buffers, Lane, Shape};
-pub use driver::{Dispatch, Driver};
+pub use driver::{Accepted, Dispatch, Driver};
 pub use features::{Features, ProbeError};
 pub use group::Chunk;
 pub use port::{Completion, Part, Ring, RingOptions};

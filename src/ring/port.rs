@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use io_uring::types::{CancelBuilder, Fd, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -108,10 +108,19 @@ impl Ring {
         })
     }
 
-    /// Accepts from `listener` until told otherwise; each completion is a new descriptor.
-    pub fn accept(&mut self, listener: BorrowedFd<'_>, token: Token) {
+    /// Accepts from `listener` until told otherwise; the dispatcher hears of each connection with `number`.
+    pub fn accept(&mut self, listener: BorrowedFd<'_>, number: u32) {
         let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC);
-        self.push(entry.build().user_data(token.bits()));
+        self.push(entry.build().user_data(accepting(number)));
+    }
+
+    /// Stops accepting from the listener with this number; its last completion is `ECANCELED`.
+    pub fn stop_accepting(&mut self, number: u32) {
+        self.push(
+            opcode::AsyncCancel::new(accepting(number))
+                .build()
+                .user_data(ignored()),
+        );
     }
 
     /// Receives from `socket` until told otherwise; an idle socket holds no buffer.
@@ -405,6 +414,24 @@ fn builder(completions: u32) -> io_uring::Builder {
 
 fn owned_send(id: SendId) -> u64 {
     Token::new(kind::OWNED_SEND, 0, id.index()).bits()
+}
+
+fn accepting(number: u32) -> u64 {
+    Token::new(kind::ACCEPT, 0, number).bits()
+}
+
+/// The connection that an accept's completion brought.
+pub(super) fn accepted(completion: &Completion) -> io::Result<OwnedFd> {
+    debug_assert_eq!(
+        completion.token.kind(),
+        kind::ACCEPT,
+        "invariant: asked for accepts only"
+    );
+    if completion.result < 0 {
+        return Err(io::Error::from_raw_os_error(-completion.result));
+    }
+    // SAFETY: the kernel opened this descriptor for us with this completion, which is dispatched once.
+    Ok(unsafe { OwnedFd::from_raw_fd(completion.result) })
 }
 
 fn ignored() -> u64 {

@@ -72,6 +72,8 @@ pub(super) mod kind {
     pub(in crate::ring) const TICK: u8 = 3;
     /// The deadline wheel's timeout.
     pub(in crate::ring) const WHEEL: u8 = 4;
+    /// A connection was accepted; the index is the listener's number.
+    pub(in crate::ring) const ACCEPT: u8 = 5;
 }
 
 #[cfg(test)]

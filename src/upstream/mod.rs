@@ -1,1 +1,7 @@
 //! The way to a backend: dial with a deadline, send the head, check the answer.
+
+mod answer;
+mod dial;
+
+pub use answer::{Answer, AnswerError, read_answer};
+pub use dial::{Dialled, dial};

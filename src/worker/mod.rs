@@ -1,1 +1,148 @@
 //! One core's life: accept, greet, relay, drain.
+//!
+//! ```text
+//! SO_REUSEPORT accept ─▶ admission ─▶ line ─▶ greeter (async task) ─▶ tunnel (slab entry) ─▶ log
+//!                          │ 429, 503           │ 4xx, 5xx
+//! ```
+
+mod desk;
+mod floor;
+mod greet;
+mod jobs;
+mod mailbox;
+mod plain;
+mod sources;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+pub use floor::WorkerLimits;
+pub use mailbox::{Command, Mailbox, Sender, mailbox};
+
+use crate::access_log::Recorder;
+use crate::balance::Policy;
+use crate::clock::Now;
+use crate::fleet::{Ledger, SlotTable, Snapshot};
+use crate::limits;
+use crate::metrics::WorkerCounters;
+use crate::relay::{Goodbyes, Ledgers, Tunnels};
+use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
+use crate::rng::Rng;
+use crate::sync::Arc;
+use crate::sys::eventfd::EventFd;
+use desk::Desk;
+use floor::Floor;
+use jobs::Jobs;
+use sources::Sources;
+
+/// Everything a worker is given for its life.
+pub struct Setup {
+    /// Its number, in metrics and logs.
+    pub number: u16,
+    /// The core it is pinned to.
+    pub core: usize,
+    /// Its members of the listening groups; the supervisor keeps them open when a worker dies.
+    pub listeners: Vec<(SocketAddr, Arc<OwnedFd>)>,
+    /// What it may hold.
+    pub limits: WorkerLimits,
+    /// How its ring is built.
+    pub ring: RingOptions,
+    /// What the kernel offers.
+    pub features: Features,
+    /// Pools and routes.
+    pub snapshot: Arc<Snapshot>,
+    /// The shared table of backends.
+    pub table: Arc<SlotTable>,
+    /// Its counters.
+    pub counters: Arc<WorkerCounters>,
+    /// Its way to the access log, where there is one.
+    pub recorder: Option<Recorder>,
+    /// Its mail.
+    pub mailbox: Mailbox,
+    /// Decides all its random choices.
+    pub seed: u64,
+}
+
+/// Lives a worker's whole life on the calling thread. Returns after a drain; a panic takes down this
+/// worker and its own tunnels, and nobody else's.
+pub fn run(setup: Setup) -> io::Result<Goodbyes> {
+    let executor = LocalExecutorBuilder::new(Placement::Fixed(setup.core))
+        .name(&format!("ringway-{}", setup.number))
+        .io_memory(limits::EXECUTOR_IO_BYTES)
+        .preempt_timer(limits::EXECUTOR_PREEMPT)
+        .make()
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let floor = Rc::new(OnceCell::new());
+    let _last = TearDown(Rc::clone(&floor));
+    executor.run(live(setup, floor))
+}
+
+async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodbyes> {
+    let bell = EventFd::for_parking()?;
+    let ring = Ring::new(setup.ring, setup.features, bell.as_fd())?;
+    let handle = Handle::new(ring, Wheel::new(Now::read()));
+    let ledger = Rc::new(Ledger::new(setup.table));
+    let log = Rc::new(RefCell::new(setup.recorder));
+    let mut rng = Rng::seeded(setup.seed);
+    let policies = setup
+        .snapshot
+        .pools
+        .iter()
+        .map(|pool| Policy::new(pool.policy, rng.next_u64()));
+    let policies = policies
+        .map(|policy| Rc::new(RefCell::new(policy)))
+        .collect();
+    let ledgers = Ledgers {
+        fleet: Rc::clone(&ledger),
+        counters: Arc::clone(&setup.counters),
+        log: Rc::clone(&log),
+        worker: setup.number,
+    };
+    let (addresses, listeners) = setup.listeners.into_iter().unzip();
+    let floor = Rc::new(Floor {
+        handle: handle.clone(),
+        tunnels: RefCell::new(Tunnels::new(ledgers, rng)),
+        jobs: Jobs::default(),
+        sources: RefCell::new(Sources::default()),
+        snapshot: RefCell::new(setup.snapshot),
+        policies: RefCell::new(policies),
+        ledger,
+        counters: setup.counters,
+        log,
+        limits: setup.limits,
+        listeners: addresses,
+        worker: setup.number,
+        greeting: Cell::new(0),
+        refusing: Cell::new(0),
+        draining: Cell::new(false),
+    });
+    // The first one to be set is the only one.
+    let _ = place.set(Rc::clone(&floor));
+    let mut desk = Desk::new(floor, setup.mailbox, listeners);
+    desk.start(&mut handle.ring());
+    let desk = RefCell::new(desk);
+    Driver::new(handle, bell).run(&desk).await?;
+    Ok(desk.into_inner().goodbyes())
+}
+
+/// What a worker leaves behind when it is gone, by its own end or by a panic: nothing.
+struct TearDown(Rc<OnceCell<Rc<Floor>>>);
+
+impl Drop for TearDown {
+    fn drop(&mut self) {
+        let Some(floor) = self.0.get() else { return };
+        // Tasks that never came to their end keep the floor; what stands on it goes here.
+        drop(floor.jobs.take_all());
+        floor.handle.close();
+        if let Ok(mut tunnels) = floor.tunnels.try_borrow_mut() {
+            tunnels.abandon();
+        }
+        floor.ledger.give_back_all();
+        floor.counters.reset_gauges();
+    }
+}

@@ -1,0 +1,263 @@
+//! The dispatcher of one core: accepts, hands completions to tunnels, and takes the worker down well.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use super::floor::Floor;
+use super::greet;
+use super::jobs::Job;
+use super::mailbox::{Command, Mailbox};
+use crate::clock::Now;
+use crate::limits;
+use crate::relay::{Goodbyes, Tunnels};
+use crate::ring::{Accepted, Completion, Dispatch, Ring, Token, Wheel};
+use crate::sync::Arc;
+use crate::sys;
+
+/// One core's dispatcher.
+pub(super) struct Desk {
+    floor: Rc<Floor>,
+    mailbox: Mailbox,
+    listeners: Vec<Listening>,
+    drain: Option<Drain>,
+    /// The wheel will look at listeners that are not armed.
+    rearm: bool,
+    spawned: bool,
+    finished: bool,
+}
+
+/// A listener and whether its accept is armed.
+struct Listening {
+    socket: Arc<OwnedFd>,
+    armed: bool,
+}
+
+/// A drain under way.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    started: Now,
+    /// When the last goodbye is said.
+    told_by: Now,
+    deadline: Now,
+    tunnels: usize,
+    told: usize,
+    all_told: bool,
+}
+
+impl Desk {
+    pub(super) fn new(floor: Rc<Floor>, mailbox: Mailbox, listeners: Vec<Arc<OwnedFd>>) -> Self {
+        let listeners = listeners
+            .into_iter()
+            .map(|socket| Listening {
+                socket,
+                armed: false,
+            })
+            .collect();
+        Self {
+            floor,
+            mailbox,
+            listeners,
+            drain: None,
+            rearm: false,
+            spawned: false,
+            finished: false,
+        }
+    }
+
+    /// Arms what a worker waits for: its mail and its listeners.
+    pub(super) fn start(&mut self, ring: &mut Ring) {
+        ring.watch(self.mailbox.bell(), MAIL);
+        for number in 0..self.listeners.len() {
+            self.arm(ring, number);
+        }
+    }
+
+    /// How the drain went.
+    pub(super) fn goodbyes(&self) -> Goodbyes {
+        self.floor.tunnels.borrow().goodbyes()
+    }
+
+    fn arm(&mut self, ring: &mut Ring, number: usize) {
+        let listening = &mut self.listeners[number];
+        if !listening.armed && self.drain.is_none() {
+            listening.armed = true;
+            ring.accept(
+                listening.socket.as_fd(),
+                u32::try_from(number).unwrap_or(u32::MAX),
+            );
+        }
+    }
+
+    /// Puts a new connection in line, or turns it away.
+    fn welcome(&mut self, ring: &mut Ring, socket: OwnedFd, listener: u32, now: Now) {
+        let floor = &self.floor;
+        floor.counters.accepted.add(1);
+        // Without a peer the connection is gone already.
+        let Ok(peer) = sys::peer_of(socket.as_fd()) else {
+            return ring.close(socket);
+        };
+        let source: IpAddr = peer.ip();
+        let refused = floor.admit(source, now).err();
+        if let Some(refusal) = refused
+            && !floor.may_refuse()
+        {
+            floor.refused(refusal, peer, now, super::floor::Visit::default());
+            sys::reset_on_close(&socket);
+            return ring.close(socket);
+        }
+        if floor.enqueue(Job {
+            socket,
+            peer,
+            listener,
+            accepted: now,
+            refused,
+        }) {
+            glommio::spawn_local(greet::run(Rc::clone(floor))).detach();
+        }
+        self.spawned = true;
+    }
+
+    fn read_mail(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        while let Some(command) = self.mailbox.take() {
+            match command {
+                Command::Drain { time, deadline } if self.drain.is_none() => {
+                    let (told_by, deadline) = (now.after(time), now.after(deadline.max(time)));
+                    self.start_drain(ring, wheel, now, (told_by, deadline));
+                }
+                Command::Drain { .. } => {}
+                Command::Fail => panic!("told to fail"),
+            }
+        }
+    }
+
+    fn start_drain(
+        &mut self,
+        ring: &mut Ring,
+        wheel: &mut Wheel,
+        now: Now,
+        (told_by, deadline): (Now, Now),
+    ) {
+        for (number, listening) in (0..).zip(&self.listeners) {
+            if listening.armed {
+                ring.stop_accepting(number);
+            }
+        }
+        self.floor.draining.set(true);
+        let tunnels = self.floor.tunnels.borrow().len();
+        self.drain = Some(Drain {
+            started: now,
+            told_by,
+            deadline,
+            tunnels,
+            told: 0,
+            all_told: false,
+        });
+        self.step_drain(ring, wheel, now);
+    }
+
+    /// Tells as many tunnels goodbye as are due by now, and looks whether everyone has left.
+    fn step_drain(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        let Some(drain) = &mut self.drain else { return };
+        let spread = drain.told_by.since(drain.started).as_nanos().max(1);
+        let passed = now.since(drain.started).as_nanos().min(spread);
+        let due = if now >= drain.told_by {
+            usize::MAX
+        } else {
+            usize::try_from(drain.tunnels as u128 * passed / spread).unwrap_or(usize::MAX)
+        };
+        let count = due.saturating_sub(drain.told);
+        drain.told = due;
+        let mut tunnels = self.floor.tunnels.borrow_mut();
+        drain.all_told = tunnels.drain(ring, wheel, now, (count, drain.deadline));
+        let everyone_left = tunnels.is_empty() && self.floor.greeting.get() == 0;
+        // The tunnels' own deadlines fire with the wheel; two more ticks are theirs.
+        let over = now > drain.deadline.after(limits::WHEEL_TICK * 4);
+        self.finished = everyone_left || over;
+        if !self.finished {
+            wheel.insert(now.after(limits::WHEEL_TICK), DRAIN_STEP);
+        }
+    }
+}
+
+impl Dispatch for Desk {
+    fn accepted(&mut self, ring: &mut Ring, accepted: Accepted, now: Now) {
+        let number = accepted.listener as usize;
+        self.listeners[number].armed = accepted.more;
+        match accepted.connection {
+            Ok(socket) => {
+                self.welcome(ring, socket, accepted.listener, now);
+                self.arm(ring, number);
+            }
+            Err(error) => accept_failed(&self.floor, &error),
+        }
+    }
+
+    fn complete(&mut self, ring: &mut Ring, wheel: &mut Wheel, completion: &Completion, now: Now) {
+        if Tunnels::owns(completion.token) {
+            self.floor
+                .tunnels
+                .borrow_mut()
+                .complete(ring, wheel, completion, now);
+        } else if completion.token == MAIL {
+            if !completion.more() {
+                ring.watch(self.mailbox.bell(), MAIL);
+            }
+            self.read_mail(ring, wheel, now);
+        }
+    }
+
+    fn due(&mut self, ring: &mut Ring, wheel: &mut Wheel, token: Token, now: Now) {
+        if Tunnels::is_due(token) {
+            self.floor.tunnels.borrow_mut().due(ring, wheel, token, now);
+        } else if token == DRAIN_STEP {
+            self.step_drain(ring, wheel, now);
+        } else if token == REARM {
+            self.rearm = false;
+            for number in 0..self.listeners.len() {
+                self.arm(ring, number);
+            }
+        }
+    }
+
+    fn batch_done(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        {
+            let mut tunnels = self.floor.tunnels.borrow_mut();
+            tunnels.batch_done(ring, wheel, now);
+            let mut sources = self.floor.sources.borrow_mut();
+            tunnels
+                .take_gone()
+                .for_each(|source| sources.gone(source, now));
+        }
+        if self.drain.is_none() && !self.rearm && self.listeners.iter().any(|one| !one.armed) {
+            // Out of descriptors, most likely: what is open is served, what comes waits in the kernel's
+            // accept queue, and soon we try again.
+            self.floor.counters.accept_paused.add(1);
+            self.rearm = true;
+            wheel.insert(now.after(limits::ACCEPT_PAUSE), REARM);
+        }
+        let (home, total) = ring.buffers.home_and_total();
+        self.floor.counters.buffers_home.set(home.into());
+        self.floor.counters.buffers_total.set(total.into());
+    }
+
+    fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.spawned)
+    }
+
+    fn finished(&self) -> bool {
+        self.finished
+    }
+}
+
+/// Counts what an accept failed with; a listener told to stop is no failure.
+fn accept_failed(floor: &Floor, error: &io::Error) {
+    if error.raw_os_error() != Some(libc::ECANCELED) {
+        tracing::warn!(worker = floor.worker, %error, "cannot accept; trying again shortly");
+    }
+}
+
+const MAIL: Token = Token::new(40, 0, 0);
+const DRAIN_STEP: Token = Token::new(41, 0, 0);
+const REARM: Token = Token::new(42, 0, 0);

@@ -1,0 +1,147 @@
+//! What the greeters and the dispatcher of one core share. One thread, so cells instead of locks.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use super::jobs::{Job, Jobs};
+use super::sources::Sources;
+use crate::access_log::{Record, Recorder, RefusalRecord};
+use crate::balance::Policy;
+use crate::clock::{self, Now};
+use crate::fleet::{Ledger, PoolId, Route, Snapshot};
+use crate::http;
+use crate::limits;
+use crate::metrics::{Refusal, WorkerCounters};
+use crate::relay::Tunnels;
+use crate::ring::Handle;
+use crate::sync::Arc;
+
+/// Bounds of one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Tunnels it may hold.
+    pub tunnels_max: u32,
+    /// Handshakes it may have in flight.
+    pub handshakes_max: u32,
+}
+
+/// The shared state of one core.
+pub(super) struct Floor {
+    pub(super) handle: Handle,
+    pub(super) tunnels: RefCell<Tunnels>,
+    pub(super) jobs: Jobs,
+    pub(super) sources: RefCell<Sources>,
+    pub(super) snapshot: RefCell<Arc<Snapshot>>,
+    /// One for each pool of the snapshot, at the place its id names.
+    pub(super) policies: RefCell<Vec<Rc<RefCell<Policy>>>>,
+    pub(super) ledger: Rc<Ledger>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) log: Rc<RefCell<Option<Recorder>>>,
+    pub(super) limits: WorkerLimits,
+    /// The address of each listener, at the place its number names.
+    pub(super) listeners: Vec<SocketAddr>,
+    pub(super) worker: u16,
+    /// Connections being greeted, waiting ones included.
+    pub(super) greeting: Cell<u32>,
+    /// Of those, the ones that only get a refusal.
+    pub(super) refusing: Cell<u32>,
+    pub(super) draining: Cell<bool>,
+}
+
+/// Who came by which way; what a log line about a refusal needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Visit {
+    pub(super) forwarded_for: Option<IpAddr>,
+    pub(super) route: Option<u16>,
+    pub(super) backend: Option<u16>,
+}
+
+impl Floor {
+    /// Whether one more connection may be greeted; if not, why not.
+    pub(super) fn admit(&self, source: IpAddr, now: Now) -> Result<(), Refusal> {
+        if self.draining.get() {
+            return Err(Refusal::Draining);
+        }
+        let greeting = self.greeting.get() - self.refusing.get();
+        let held = u32::try_from(self.tunnels.borrow().len()).unwrap_or(u32::MAX);
+        if greeting >= self.limits.handshakes_max
+            || held.saturating_add(greeting) >= self.limits.tunnels_max
+        {
+            return Err(Refusal::WorkerFull);
+        }
+        let bounds = self.snapshot.borrow().source_limits;
+        if self.sources.borrow_mut().admit(source, bounds, now) {
+            Ok(())
+        } else {
+            Err(Refusal::SourceLimited)
+        }
+    }
+
+    /// Puts an accepted connection in line; true if it needs one more greeter.
+    pub(super) fn enqueue(&self, job: Job) -> bool {
+        self.greeting.set(self.greeting.get() + 1);
+        if job.refused.is_some() {
+            self.refusing.set(self.refusing.get() + 1);
+        }
+        self.counters.handshakes_open.inc();
+        !self.jobs.push(job)
+    }
+
+    /// A connection's greeting is over. `tunnel` says whether it lives on as one.
+    pub(super) fn greeted(&self, peer: IpAddr, refused: bool, tunnel: bool) {
+        self.greeting.set(self.greeting.get() - 1);
+        self.counters.handshakes_open.dec();
+        if refused {
+            self.refusing.set(self.refusing.get() - 1);
+            return;
+        }
+        let mut sources = self.sources.borrow_mut();
+        sources.greeted(peer);
+        if !tunnel {
+            sources.gone(peer, Now::read());
+        }
+    }
+
+    /// Whether one more refusal may be sent.
+    pub(super) fn may_refuse(&self) -> bool {
+        self.refusing.get() < limits::REFUSALS_MAX
+    }
+
+    /// Counts a refusal and writes its log line.
+    pub(super) fn refused(&self, refusal: Refusal, peer: SocketAddr, since: Now, visit: Visit) {
+        self.counters.refused(refusal);
+        let mut log = self.log.borrow_mut();
+        let Some(log) = log.as_mut() else { return };
+        let record = RefusalRecord {
+            at_unix_ms: clock::unix_millis(),
+            duration_ms: u64::try_from(Now::read().since(since).as_millis()).unwrap_or(u64::MAX),
+            client: peer,
+            forwarded_for: visit.forwarded_for,
+            route: visit.route,
+            backend: visit.backend,
+            worker: self.worker,
+            status: http::status(refusal),
+            reason: refusal,
+        };
+        if !log.push(Record::Refused(record)) {
+            self.counters.log_dropped.add(1);
+        }
+    }
+
+    /// The policy of a pool of the current snapshot.
+    pub(super) fn policy(&self, pool: PoolId) -> Rc<RefCell<Policy>> {
+        Rc::clone(&self.policies.borrow()[pool.index()])
+    }
+}
+
+/// A route's deadlines in the form a tunnel keeps.
+pub(super) fn patience(route: &Route) -> crate::relay::Patience {
+    let ms =
+        |duration: std::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    crate::relay::Patience {
+        idle_ms: ms(route.idle_timeout),
+        stalled_write_ms: ms(route.stalled_write_timeout),
+        half_close_ms: ms(route.half_close_timeout),
+    }
+}

@@ -1,0 +1,381 @@
+//! Greets one connection after another: head, route, backend, answer; then it is a tunnel, or gone.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use super::floor::{Floor, Visit, patience};
+use super::jobs::Job;
+use super::plain;
+use crate::clock::Now;
+use crate::fleet::{Route, Snapshot};
+use crate::http::{
+    Confirmed, Expected, HeadScan, Hop, RequestHead, ResponseHead, check_upgrade, client_address,
+    render_refusal, render_response, render_upgrade, verify_101, wants_upgrade,
+};
+use crate::limits;
+use crate::metrics::{BackendFailure, Refusal};
+use crate::relay::Opening;
+use crate::ring::Caller;
+use crate::sync::Arc;
+use crate::upstream::{Answer, Dialled, dial, read_answer};
+
+/// A greeter: greets until nothing waits and enough others are idle.
+pub(super) async fn run(floor: Rc<Floor>) {
+    let mut greeter = Greeter {
+        caller: floor.handle.caller(),
+        floor,
+        head: Vec::new(),
+        answer: Vec::new(),
+    };
+    while let Some(job) = greeter.floor.jobs.next().await {
+        let (peer, refused) = (job.peer.ip(), job.refused.is_some());
+        let tunnel = greeter.greet(job).await;
+        greeter.floor.greeted(peer, refused, tunnel);
+        for buffer in [&mut greeter.head, &mut greeter.answer] {
+            buffer.clear();
+            buffer.shrink_to(limits::GREETER_KEEP_BYTES);
+        }
+    }
+}
+
+/// One greeter and the memory it uses again and again.
+pub(super) struct Greeter {
+    pub(super) floor: Rc<Floor>,
+    pub(super) caller: Caller,
+    /// What the client sent.
+    pub(super) head: Vec<u8>,
+    /// What the backend sent.
+    pub(super) answer: Vec<u8>,
+}
+
+/// Why a greeting comes to nothing.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The client is told so.
+    Refuse(Refusal, Cow<'static, str>),
+    /// There is nobody to tell, or the answer has been given.
+    Over,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal, Cow::Borrowed(""))
+    }
+}
+
+/// What a request asks of a backend.
+enum Wish {
+    /// A tunnel, proven by this.
+    Upgrade(Expected),
+    /// One response.
+    Plain { head_only: bool },
+}
+
+impl Greeter {
+    /// Greets one connection; true if it has become a tunnel.
+    async fn greet(&mut self, job: Job) -> bool {
+        let mut visit = Visit::default();
+        let outcome = match job.refused {
+            Some(refusal) => Err(refusal.into()),
+            None => self.serve(&job, &mut visit).await,
+        };
+        match outcome {
+            Ok(Some(opening)) => {
+                let now = Now::read();
+                self.floor
+                    .counters
+                    .handshake_times
+                    .observe(now.since(job.accepted));
+                let opening = opening.with_client(job.socket);
+                let (mut ring, mut wheel) = (self.floor.handle.ring(), self.floor.handle.wheel());
+                self.floor
+                    .tunnels
+                    .borrow_mut()
+                    .open(&mut ring, &mut wheel, opening, now);
+                return true;
+            }
+            Ok(None) => self.farewell(job.socket).await,
+            Err(Stop::Over) => self.floor.handle.ring().close(job.socket),
+            Err(Stop::Refuse(refusal, detail)) => {
+                self.floor.refused(refusal, job.peer, job.accepted, visit);
+                let mut answer = Vec::new();
+                render_refusal(refusal, &detail, &mut answer);
+                let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
+                if self
+                    .caller
+                    .send_all(job.socket.as_fd(), answer, deadline)
+                    .await
+                    .is_ok()
+                {
+                    self.farewell(job.socket).await;
+                }
+            }
+        }
+        false
+    }
+
+    /// From the first byte to a verified answer. A plain response is relayed here, whole.
+    async fn serve(&mut self, job: &Job, visit: &mut Visit) -> Result<Option<Draft>, Stop> {
+        let snapshot = Arc::clone(&self.floor.snapshot.borrow());
+        let length = self.read_head(job, &snapshot).await?;
+        let bytes = std::mem::take(&mut self.head);
+        let result = self
+            .serve_head(job, &snapshot, (&bytes[..length], &bytes[length..]), visit)
+            .await;
+        self.head = bytes;
+        result
+    }
+
+    async fn serve_head(
+        &mut self,
+        job: &Job,
+        snapshot: &Snapshot,
+        (head, early): (&[u8], &[u8]),
+        visit: &mut Visit,
+    ) -> Result<Option<Draft>, Stop> {
+        let head = RequestHead::parse(head)
+            .map_err(|error| Stop::Refuse(error.refusal(), Cow::Owned(error.to_string())))?;
+        self.floor.counters.greeted.add(1);
+        let client = client_address(job.peer.ip(), &head, &snapshot.trusted_proxies);
+        visit.forwarded_for = (client != job.peer.ip()).then_some(client);
+        let route = find_route(snapshot, &head)?;
+        visit.route = Some(route.id.0);
+        let wish = wish_of(&head, route)?;
+        let peer = job.peer.ip();
+        let hop = Hop {
+            peer,
+            trusted: snapshot
+                .trusted_proxies
+                .iter()
+                .any(|block| block.contains(&peer.to_canonical())),
+            scheme: "http",
+            local: self.floor.listeners[job.listener as usize],
+        };
+        let pool = snapshot.pool(route.pool);
+        let policy = self.floor.policy(route.pool);
+        let dialled = dial(
+            &self.caller,
+            pool,
+            &self.floor.ledger,
+            &self.floor.counters,
+            &policy,
+        )
+        .await?;
+        visit.backend = Some(dialled.backend().0);
+        let mut request = Vec::with_capacity(1024);
+        match &wish {
+            Wish::Upgrade(_) => render_upgrade(&head, &hop, &mut request),
+            Wish::Plain { .. } => crate::http::render_plain(&head, &hop, &mut request),
+        }
+        let deadline = Now::read().after(pool.answer_timeout);
+        let answer = self.ask(&dialled, request, deadline).await?;
+        let expected = match wish {
+            Wish::Plain { head_only } => {
+                plain::relay(self, job, &dialled, answer, head_only).await?;
+                return Ok(None);
+            }
+            Wish::Upgrade(expected) => expected,
+        };
+        let Some(confirmed) = self.confirm(&dialled, answer, &expected)? else {
+            plain::relay(self, job, &dialled, answer, false).await?;
+            return Ok(None);
+        };
+        Ok(Some(self.draft(
+            job,
+            dialled,
+            route,
+            (answer, confirmed),
+            visit,
+            early,
+        )))
+    }
+
+    /// Reads until the head is whole; hands back its length.
+    async fn read_head(&mut self, job: &Job, snapshot: &Snapshot) -> Result<usize, Stop> {
+        let deadline = job.accepted.after(snapshot.head_timeout);
+        let mut scan = HeadScan::default();
+        loop {
+            match self
+                .caller
+                .receive(job.socket.as_fd(), &mut self.head, deadline)
+                .await
+            {
+                Ok(0) => return Err(Stop::Over),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(Refusal::HeadTimeout.into());
+                }
+                Err(_) => return Err(Stop::Over),
+            }
+            match scan.feed(&self.head) {
+                Ok(Some(length)) => return Ok(length),
+                Ok(None) => {}
+                Err(error) => return Err(Stop::Refuse(error.refusal(), error.to_string().into())),
+            }
+        }
+    }
+
+    /// Sends the request to the backend and reads the head of its answer.
+    async fn ask(
+        &mut self,
+        dialled: &Dialled,
+        request: Vec<u8>,
+        deadline: Now,
+    ) -> Result<Answer, Stop> {
+        self.answer.clear();
+        // A backend may answer and close before it has read everything: its answer counts, not the send.
+        let _ = self
+            .caller
+            .send_all(dialled.socket(), request, deadline)
+            .await;
+        let answer = read_answer(&self.caller, dialled.socket(), &mut self.answer, deadline).await;
+        answer.map_err(|error| {
+            self.backend_failed(dialled, error.failure());
+            Stop::Refuse(error.refusal(), error.to_string().into())
+        })
+    }
+
+    /// Verifies a 101 (security rule 1). Nothing if the answer is an ordinary response.
+    fn confirm(
+        &self,
+        dialled: &Dialled,
+        answer: Answer,
+        expected: &Expected,
+    ) -> Result<Option<Confirmed>, Stop> {
+        let head = self.answer_head(answer)?;
+        if head.status() != 101 {
+            return Ok(None);
+        }
+        verify_101(&head, expected).map(Some).map_err(|error| {
+            self.backend_failed(dialled, BackendFailure::BadAnswer);
+            Stop::Refuse(Refusal::BadBackendAnswer, error.to_string().into())
+        })
+    }
+
+    /// The head of the answer, which was parsed once when it was read.
+    pub(super) fn answer_head(&self, answer: Answer) -> Result<ResponseHead<'_>, Stop> {
+        ResponseHead::parse(&self.answer[answer.start..answer.end])
+            .map_err(|_| Refusal::BadBackendAnswer.into())
+    }
+
+    fn draft(
+        &self,
+        job: &Job,
+        dialled: Dialled,
+        route: &Route,
+        (answer, confirmed): (Answer, Confirmed),
+        visit: &Visit,
+        early: &[u8],
+    ) -> Draft {
+        let mut rendered = Vec::with_capacity(512);
+        if let Ok(head) = self.answer_head(answer) {
+            render_response(&head, Some(&confirmed), &mut rendered);
+        }
+        Draft {
+            peer: job.peer,
+            forwarded_for: visit.forwarded_for,
+            route: route.id.0,
+            backend_id: dialled.backend(),
+            backend: dialled.into_tunnel(),
+            deflate: confirmed.deflate,
+            answer: rendered,
+            early_client: early.to_vec(),
+            early_backend: self.answer[answer.end..].to_vec(),
+            patience: patience(route),
+        }
+    }
+
+    pub(super) fn backend_failed(&self, dialled: &Dialled, failure: BackendFailure) {
+        self.floor.counters.backend_failed(failure);
+        self.floor.ledger.failed(dialled.backend(), failure);
+    }
+
+    /// Ends our half and reads what the client still sends, so that no reset overtakes the answer.
+    async fn farewell(&mut self, socket: OwnedFd) {
+        crate::sys::end_stream(&socket);
+        let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
+        let mut dropped = 0;
+        while dropped < limits::REFUSAL_DRAIN_BYTES_MAX {
+            self.answer.clear();
+            match self
+                .caller
+                .receive(socket.as_fd(), &mut self.answer, deadline)
+                .await
+            {
+                Ok(bytes) if bytes > 0 => dropped += bytes,
+                _ => break,
+            }
+        }
+        self.floor.handle.ring().close(socket);
+    }
+}
+
+fn find_route<'a>(snapshot: &'a Snapshot, head: &RequestHead<'_>) -> Result<&'a Route, Stop> {
+    let host = Some(head.host_name()).filter(|host| !host.is_empty());
+    snapshot
+        .routes
+        .find(host, head.path())
+        .ok_or_else(|| Refusal::NoRoute.into())
+}
+
+/// What the request asks for, if the route grants it (security rules 2 and 5).
+fn wish_of(head: &RequestHead<'_>, route: &Route) -> Result<Wish, Stop> {
+    use crate::http::{Body, Method};
+    if route.plain_http && !wants_upgrade(head) {
+        return match (head.method(), head.body()) {
+            (Method::Other, _) => Err(Stop::Refuse(
+                Refusal::MethodNotAllowed,
+                Cow::Borrowed("this route relays GET and HEAD only"),
+            )),
+            (_, Body::Length(1..) | Body::Chunked) => Err(Stop::Refuse(
+                Refusal::BadRequest,
+                Cow::Borrowed("this route takes no request body"),
+            )),
+            (method, _) => Ok(Wish::Plain {
+                head_only: method == Method::Head,
+            }),
+        };
+    }
+    let upgrade = check_upgrade(head)
+        .map_err(|refused| Stop::Refuse(refused.refusal, Cow::Borrowed(refused.detail)))?;
+    if let Some(rules) = &route.origins
+        && !rules.allows(head.header("origin"))
+    {
+        return Err(Refusal::OriginForbidden.into());
+    }
+    Ok(Wish::Upgrade(upgrade.expected()))
+}
+
+/// A tunnel to be, complete but for the client's socket.
+pub(super) struct Draft {
+    peer: std::net::SocketAddr,
+    forwarded_for: Option<std::net::IpAddr>,
+    route: u16,
+    backend_id: crate::fleet::BackendId,
+    backend: OwnedFd,
+    deflate: bool,
+    answer: Vec<u8>,
+    early_client: Vec<u8>,
+    early_backend: Vec<u8>,
+    patience: crate::relay::Patience,
+}
+
+impl Draft {
+    fn with_client(self, client: OwnedFd) -> Opening {
+        Opening {
+            client,
+            backend: self.backend,
+            peer: self.peer,
+            forwarded_for: self.forwarded_for,
+            route: self.route,
+            backend_id: self.backend_id,
+            deflate: self.deflate,
+            answer: self.answer,
+            early_client: self.early_client,
+            early_backend: self.early_backend,
+            patience: self.patience,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Relays one ordinary response whole: its head as rendered, its body byte for byte to its exact end.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use super::greet::{Greeter, Stop};
+use super::jobs::Job;
+use crate::clock::Now;
+use crate::http::{BodyReader, render_response, response_framing};
+use crate::limits;
+use crate::metrics::{BackendFailure, Refusal};
+use crate::upstream::{Answer, Dialled};
+
+/// Relays the answer whose head was read. Both connections end after it (security rule 10).
+pub(super) async fn relay(
+    greeter: &mut Greeter,
+    job: &Job,
+    dialled: &Dialled,
+    answer: Answer,
+    head_only: bool,
+) -> Result<(), Stop> {
+    let head = greeter.answer_head(answer)?;
+    if head.status() == 101 {
+        // It switched protocols without being asked: there is no response in it.
+        greeter.backend_failed(dialled, BackendFailure::BadAnswer);
+        return Err(Refusal::BadBackendAnswer.into());
+    }
+    let framing = response_framing(&head, head_only).map_err(|_| Refusal::BadBackendAnswer)?;
+    let mut out = Vec::with_capacity(1024);
+    render_response(&head, None, &mut out);
+    greeter.floor.counters.plain_responses.add(1);
+    let mut body = BodyReader::new(framing);
+    let mut rest = greeter.answer.split_off(answer.end);
+    loop {
+        let progress = match body.feed(&rest) {
+            Ok(progress) => progress,
+            Err(_) => return Err(cut_off(greeter, job, dialled)),
+        };
+        out.extend_from_slice(&rest[..progress.consumed]);
+        let deadline = Now::read().after(limits::PLAIN_BODY_TIMEOUT);
+        let sent = greeter
+            .caller
+            .send_all(job.socket.as_fd(), std::mem::take(&mut out), deadline)
+            .await;
+        out = sent.map_err(|_| Stop::Over)?;
+        out.clear();
+        if progress.done {
+            return Ok(());
+        }
+        rest.clear();
+        match greeter
+            .caller
+            .receive(dialled.socket(), &mut rest, deadline)
+            .await
+        {
+            Ok(0) if body.end_of_stream().is_ok() => return Ok(()),
+            Ok(bytes) if bytes > 0 => {}
+            Ok(_) => return Err(cut_off(greeter, job, dialled)),
+            Err(error) => {
+                debug_assert_ne!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput,
+                    "a request of our own"
+                );
+                return Err(cut_off(greeter, job, dialled));
+            }
+        }
+    }
+}
+
+/// The body broke off: the client must not take it for whole, so its connection is reset.
+fn cut_off(greeter: &Greeter, job: &Job, dialled: &Dialled) -> Stop {
+    greeter.backend_failed(dialled, BackendFailure::Closed);
+    crate::sys::reset_on_close(&job.socket);
+    Stop::Over
+}
