@@ -22,6 +22,9 @@ const _: () = assert!(HEAD_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 pub const ACCESS_LOG_RECORDS_MAX: usize = 8 * 1024;
 /// The shortest time between two wakes of the log writer: a busy fleet costs it 20 wakes a second.
 pub const ACCESS_LOG_PAUSE: Duration = Duration::from_millis(50);
+/// Lines are written once they are this many bytes: large enough to spare system calls, small enough that
+/// the batch of one ring more (some 4 MiB) bounds what the writer holds.
+pub const ACCESS_LOG_BATCH_BYTES: usize = 256 * 1024;
 
 // --- Admin listener ---
 

@@ -79,7 +79,12 @@ impl Drain {
         self.shared.dropped.get()
     }
 
-    /// Whether the worker's end is gone. Look before the last [`Drain::drain`], so that nothing is left behind.
+    /// Whether no record waits.
+    pub fn is_empty(&self) -> bool {
+        self.consumer.is_empty()
+    }
+
+    /// Whether the worker's end is gone. Ask this before [`Drain::is_empty`]: a gone worker adds nothing more.
     pub fn is_abandoned(&self) -> bool {
         self.consumer.is_abandoned()
     }
@@ -177,7 +182,9 @@ mod tests {
         assert!(!drain.is_abandoned());
         drop(recorder);
         assert!(drain.is_abandoned());
+        assert!(!drain.is_empty());
         assert_eq!(drain.drain(|_| {}), 1);
+        assert!(drain.is_empty());
     }
 
     #[test]
