@@ -4,3 +4,4 @@ mod handshake;
 mod pin;
 
 pub mod echo;
+pub mod doctor;

@@ -1,0 +1,52 @@
+//! `ringway doctor`: what this machine offers, what Ringway wants of it, and the command that closes each gap.
+
+mod checks;
+mod finding;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::sys::proc::Host;
+use checks::{examine, feature};
+use finding::{fails, json, table};
+
+/// Check this machine: kernel, io_uring, limits, ports, processors, memory.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  ringway doctor --tunnels 100000 --backends 8")]
+pub struct DoctorArgs {
+    /// How many tunnels the machine shall carry at one time.
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
+    pub tunnels: u32,
+    /// How many backends (distinct addresses and ports) share them.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub backends: u32,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the findings. `features` is what the ring found when it was probed: a name, whether it is there,
+/// and a note; the one named [`RING`] says whether a ring could be made at all. The exit code is 1 if
+/// anything fails.
+pub fn doctor(
+    args: &DoctorArgs,
+    features: Vec<(String, bool, String)>,
+) -> anyhow::Result<ExitCode> {
+    let mut findings = examine(&Host::read(), args);
+    findings.extend(features.into_iter().map(feature));
+    let text = if args.json {
+        json(&findings)?
+    } else {
+        table(&findings)
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot print the findings to standard output")?;
+    Ok(ExitCode::from(u8::from(fails(&findings))))
+}
+
+/// The name of the feature without which nothing works: a ring with the flags that workers ask for.
+pub const RING: &str = "io_uring ring";
