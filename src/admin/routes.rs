@@ -13,16 +13,15 @@ use tokio::net::TcpListener;
 
 use super::bounded::Bounded;
 use crate::limits::{ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX};
-use crate::metrics::{self, BackendSample, ControlCounters, Extra, WorkerCounters};
+use crate::metrics::{self, BackendSample, ControlCounters, Extra, RULES, WorkerCounters};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::proc::ProcessUsage;
+use crate::ws::Rule;
 
 /// What the answers are read from.
 pub struct AdminState {
     /// Each worker's counters; the place is the worker's number.
     pub workers: Vec<Arc<WorkerCounters>>,
-    /// The names of the frame rules, by their numbers.
-    pub rules: &'static [&'static str],
     /// Reads one row a backend from the slot table.
     pub backends: Box<dyn Fn() -> Vec<BackendSample> + Send + Sync>,
     /// What the control thread counts; scrapes are counted here.
@@ -54,8 +53,9 @@ async fn serve_bounded(listener: Bounded, state: AdminState) -> io::Result<()> {
 async fn metrics_text(State(state): State<Arc<AdminState>>) -> Response {
     let backends = (state.backends)();
     let process = ProcessUsage::read().ok();
+    let rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.label()).collect();
     let extra = Extra {
-        rules: state.rules,
+        rules: &rules,
         backends: &backends,
         control: Some(&state.control),
         process: process.as_ref(),
@@ -65,6 +65,8 @@ async fn metrics_text(State(state): State<Arc<AdminState>>) -> Response {
     state.control.scrapes.add(1);
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
 }
+
+const _: () = assert!(Rule::ALL.len() <= RULES, "every frame rule has a cell");
 
 /// 503 during a drain, so that whoever sends us clients stops before we refuse them.
 async fn health(State(state): State<Arc<AdminState>>) -> (StatusCode, &'static str) {
@@ -115,7 +117,6 @@ mod tests {
         worker.accepted.add(3);
         let state = AdminState {
             workers: vec![worker],
-            rules: &["reserved_bits"],
             backends: Box::new(|| {
                 vec![BackendSample {
                     pool: "chat".into(),
@@ -165,6 +166,10 @@ mod tests {
         assert!(answer.contains(
             "\nringway_backend_tunnels_open{pool=\"chat\",backend=\"10.0.0.11:9000\"} 4\n"
         ));
+        assert!(
+            answer
+                .contains("\nringway_frame_violations_total{worker=\"0\",rule=\"close_code\"} 0\n")
+        );
         assert!(answer.contains("\nprocess_resident_memory_bytes "));
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::root;
 use ringway::metrics::{BackendFailure, CATALOG, EndReason, Kind, Refusal};
+use ringway::ws::Rule;
 
 #[test]
 fn every_metric_is_documented_and_no_other() {
@@ -31,7 +32,8 @@ fn every_reason_is_explained() {
     let refusals = Refusal::ALL.iter().map(|reason| reason.label());
     let failures = BackendFailure::ALL.iter().map(|reason| reason.label());
     let ends = EndReason::ALL.iter().map(|reason| reason.label());
-    for label in refusals.chain(failures).chain(ends) {
+    let rules = Rule::ALL.iter().map(|rule| rule.label());
+    for label in refusals.chain(failures).chain(ends).chain(rules) {
         let explained = text.contains(&format!("- `{label}`: "));
         assert!(explained, "explain the reason `{label}` in docs/metrics.md");
     }
