@@ -3,5 +3,5 @@
 mod handshake;
 mod pin;
 
-pub mod echo;
 pub mod doctor;
+pub mod echo;

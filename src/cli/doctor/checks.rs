@@ -216,16 +216,14 @@ fn memory(host: &Host, args: &DoctorArgs) -> Finding {
     })
 }
 
-/// What the ring's probe found. Only the ring itself is needed; the rest makes it faster.
+/// What the ring's probe found. Only the ring itself is needed, and its note says what stands in the way;
+/// the rest makes it faster.
 pub(super) fn feature((name, there, note): (String, bool, String)) -> Finding {
     let found = if there { "there" } else { "missing" };
-    let finding = Finding::ok(&name, found, note);
     if name == RING {
-        finding.or_fail(there, || {
-            "allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile; for docker: --security-opt seccomp=unconfined".to_owned()
-        })
+        Finding::ok(&name, found, "there").or_fail(there, || note)
     } else {
-        finding.or_warn(there, || {
+        Finding::ok(&name, found, note).or_warn(there, || {
             "boot a newer kernel; Ringway runs without it".to_owned()
         })
     }
@@ -452,6 +450,7 @@ mod tests {
         let lacks = |name: &str| feature((name.to_owned(), false, "a note".to_owned()));
         assert_eq!(lacks("incremental buffers").status, Status::Warn);
         assert!(fails(&[lacks(RING)]));
+        assert_eq!(lacks(RING).fix.as_deref(), Some("a note"));
         assert!(!fails(&[lacks("incremental buffers")]));
     }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::ring::Features;
 use crate::sys::proc::Host;
 use checks::{examine, feature};
 use finding::{fails, json, table};
@@ -29,7 +30,7 @@ pub struct DoctorArgs {
 }
 
 /// Prints the findings. `features` is what the ring found when it was probed: a name, whether it is there,
-/// and a note; the one named [`RING`] says whether a ring could be made at all. The exit code is 1 if
+/// and a note; the one named [`RING`] says whether a ring could be made at all, and if not, why. The exit code is 1 if
 /// anything fails.
 pub fn doctor(
     args: &DoctorArgs,
@@ -46,6 +47,33 @@ pub fn doctor(
         .write_all(text.as_bytes())
         .context("cannot print the findings to standard output")?;
     Ok(ExitCode::from(u8::from(fails(&findings))))
+}
+
+/// Asks the kernel what its io_uring offers, in the form that [`doctor`] takes.
+pub fn probed_features() -> Vec<(String, bool, String)> {
+    let row = |name: &str, there, note: &str| (name.to_owned(), there, note.to_owned());
+    let features = match Features::probe() {
+        Ok(features) => features,
+        Err(error) => return vec![row(RING, false, &error.to_string())],
+    };
+    vec![
+        row(RING, true, ""),
+        row(
+            "incremental buffers",
+            features.incremental,
+            "there, from kernel 6.12",
+        ),
+        row(
+            "receive bundles",
+            features.bundles,
+            "there, from kernel 6.10",
+        ),
+        row(
+            "capped reads",
+            features.capped_receive,
+            "there, from kernel 6.17",
+        ),
+    ]
 }
 
 /// The name of the feature without which nothing works: a ring with the flags that workers ask for.
