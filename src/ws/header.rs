@@ -61,11 +61,14 @@ pub struct FrameHeader {
     pub payload_bytes: u64,
 }
 
+/// A header and how many bytes it takes.
+pub type Decoded = (FrameHeader, usize);
+
 impl FrameHeader {
     /// Reads the header at the start of `bytes` and how many bytes it takes; `None` waits for more.
     ///
     /// Refuses what no direction, history or negotiation makes legal; the rest is the scanner's.
-    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Rule> {
+    pub fn decode(bytes: &[u8]) -> Result<Option<Decoded>, Rule> {
         let Some(&[first, second]) = bytes.first_chunk() else {
             return Ok(None);
         };
@@ -151,7 +154,7 @@ impl Lead {
         Ok(lead)
     }
 
-    fn check_control(&self) -> Result<(), Rule> {
+    fn check_control(self) -> Result<(), Rule> {
         if !self.fin {
             return Err(Rule::ControlFragmented);
         }
@@ -166,7 +169,7 @@ impl Lead {
 
     /// The length of the payload, from a header that starts with this lead; `None` waits for more.
     #[inline]
-    pub(super) fn payload_bytes(&self, header: &[u8]) -> Result<Option<u64>, Rule> {
+    pub(super) fn payload_bytes(self, header: &[u8]) -> Result<Option<u64>, Rule> {
         match self.length {
             LENGTH_16 => {
                 let Some(&[_, _, high, low]) = header.first_chunk() else {
@@ -186,7 +189,7 @@ impl Lead {
                 if length >> 63 != 0 {
                     return Err(Rule::LengthTopBit);
                 }
-                if length <= u64::from(u16::MAX) {
+                if length < LENGTH_64_LEAST {
                     return Err(Rule::LengthNotMinimal);
                 }
                 Ok(Some(length))
@@ -197,7 +200,7 @@ impl Lead {
 
     /// How long the whole header is.
     #[inline]
-    pub(super) const fn header_bytes(&self) -> usize {
+    pub(super) const fn header_bytes(self) -> usize {
         let length_bytes = match self.length {
             LENGTH_16 => 2,
             LENGTH_64 => 8,
@@ -217,6 +220,8 @@ pub(super) const MASK_BIT: u8 = 0x80;
 pub(super) const LENGTH_16: u8 = 126;
 /// The 7-bit length that announces one of 64 bits.
 const LENGTH_64: u8 = 127;
+/// The shortest payload whose length needs 64 bits.
+const LENGTH_64_LEAST: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests {

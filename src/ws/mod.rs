@@ -4,6 +4,8 @@ pub mod close;
 mod fuzz;
 mod header;
 mod mask;
+#[cfg(test)]
+mod oracle;
 mod rule;
 mod scanner;
 #[cfg(test)]
@@ -12,7 +14,7 @@ mod tests;
 pub use close::{CloseFrame, close_frame};
 #[doc(hidden)]
 pub use fuzz::fuzz_scanner;
-pub use header::{FrameHeader, Opcode};
+pub use header::{Decoded, FrameHeader, Opcode};
 pub use mask::apply_mask;
 pub use rule::Rule;
 pub use scanner::{Held, Scan, Scanner, Sender, Verdict};
