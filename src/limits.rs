@@ -1,5 +1,6 @@
 //! Every bound in the program, with its reason beside it and const assertions that tie neighbours together.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 // --- HTTP heads (security rule 7) ---
@@ -208,3 +209,108 @@ pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
 pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
 /// How often glommio's tasks may interrupt a busy driver.
 pub const EXECUTOR_PREEMPT: Duration = Duration::from_millis(10);
+
+// --- Settings: what holds if nobody says otherwise, and how far one may go ---
+
+/// A number or a time that the configuration may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// What holds if nobody says otherwise.
+    pub default: T,
+    /// The least that is accepted.
+    pub least: T,
+    /// The most that is accepted.
+    pub most: T,
+}
+
+const fn millis(default: u64, least: u64, most: u64) -> Setting<Duration> {
+    Setting {
+        default: Duration::from_millis(default),
+        least: Duration::from_millis(least),
+        most: Duration::from_millis(most),
+    }
+}
+
+const fn count(default: u32, least: u32, most: u32) -> Setting<u32> {
+    Setting {
+        default,
+        least,
+        most,
+    }
+}
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The largest configuration file: 8192 backends at some 100 bytes each, four times over.
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The largest core number and the largest count of workers; Linux on x86-64 stops at 8192, machines before 1024.
+pub const CORES_MAX: u16 = 1024;
+/// The longest name of a listener, a pool or a route. Names become metric labels, a copy for each series.
+pub const NAME_BYTES_MAX: usize = 64;
+/// The longest path of a route; far below the bound of a request line.
+pub const ROUTE_PATH_BYTES_MAX: usize = 1024;
+/// Addresses to listen on. Each worker opens a socket for each.
+pub const LISTEN_ADDRESSES_MAX: usize = 64;
+
+/// Tunnels of one worker: a million over eight cores. At 1 KiB each the default is 128 MiB.
+pub const TUNNELS_MAX: Setting<u32> = count(131_072, 1, 1_048_576);
+/// Handshakes of one worker in flight. A head buffer each, so the default may hold 64 MiB while it lasts.
+pub const HANDSHAKES_MAX: Setting<u32> = count(4096, 1, 65_536);
+/// Receive buffers of one worker. The kernel takes powers of two up to 32768; below four a fast pair of tunnels
+/// would wait for each other.
+pub const RECEIVE_BUFFERS: (u16, u16) = (4, 32_768);
+/// The size of one receive buffer: at least a few frames, at most what one socket buffer holds anyway.
+pub const RECEIVE_BUFFER_BYTES: (u32, u32) = (1024, 1024 * 1024);
+/// All receive buffers of one worker together, if both their number and their size are set.
+pub const RECEIVE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Where metrics and health are served: on this machine only (security rule 19).
+pub const CONTROL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+/// The queue of connections not yet accepted. What `net.core.somaxconn` has been since Linux 5.4; the kernel
+/// cuts a larger one down to that.
+pub const BACKLOG: Setting<u32> = count(4096, 1, 65_535);
+/// Silence before a TCP keepalive probe. Under the 4 minutes after which Azure, and the 350 seconds after
+/// which AWS, forget a flow without telling anybody. At most what `TCP_KEEPIDLE` takes.
+pub const KEEPALIVE_IDLE: Setting<Duration> = millis(120 * SECOND, SECOND, 32_767 * SECOND);
+
+/// The most a bound for one source address may be set to. Whoever wants more wants none: "off".
+pub const PER_SOURCE_MAX: u32 = 1_000_000;
+/// Handshakes of one source in flight, on one worker: half of what a worker takes, so that no single address
+/// keeps the others out. The two other bounds for a source are off by default, since a whole company or a
+/// whole mobile network may stand behind one address.
+pub const HANDSHAKES_PER_SOURCE: Setting<u32> = count(2048, 1, PER_SOURCE_MAX);
+/// The whole request head. A phone on a bad link needs a few seconds; a head held open on purpose costs
+/// its buffer no longer than this.
+pub const HEAD_TIMEOUT: Setting<Duration> = millis(10 * SECOND, 100, 5 * MINUTE);
+
+/// Over how long the closes of a drain are spread: 100,000 clients then come back at 10,000 a second.
+pub const DRAIN_TIME: Setting<Duration> = millis(10 * SECOND, 0, HOUR);
+/// When a drain cuts off whoever is left. Below the 90 seconds after which systemd kills.
+pub const DRAIN_DEADLINE: Setting<Duration> = millis(30 * SECOND, 0, 2 * HOUR);
+
+/// How long a backend may take to accept. Long enough for one lost SYN, which Linux repeats after a second.
+pub const CONNECT_TIMEOUT: Setting<Duration> = millis(3 * SECOND, 10, MINUTE);
+/// Other backends to try after the first.
+pub const CONNECT_TRIES: Setting<u8> = Setting {
+    default: 2,
+    least: 0,
+    most: CONNECT_TRIES_MAX - 1,
+};
+/// How long a backend may take to answer a request head; some log a user in before they answer.
+pub const ANSWER_TIMEOUT: Setting<Duration> = millis(10 * SECOND, 10, 5 * MINUTE);
+
+/// How long nothing may go either way. Long-lived silence is what WebSockets are for, and a peer that is gone
+/// is found by TCP keepalive long before.
+pub const IDLE_TIMEOUT: Setting<Duration> = millis(HOUR, SECOND, 7 * 24 * HOUR);
+/// How long a side may take nothing of what waits for it. A phone that changes networks is away for seconds.
+pub const STALLED_WRITE_TIMEOUT: Setting<Duration> = millis(MINUTE, SECOND, HOUR);
+/// How long one half may stay open after the other has ended: enough to send what was queued.
+pub const HALF_CLOSE_TIMEOUT: Setting<Duration> = millis(30 * SECOND, SECOND, HOUR);
+
+const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
+const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
+const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
+const _: () = assert!(ROUTE_PATH_BYTES_MAX < HEAD_LINE_BYTES_MAX);
+const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.is_power_of_two());

@@ -9,11 +9,13 @@ use super::turns::Turns;
 use crate::sync::Arc;
 
 /// How a pool chooses. The state that goes with it lives in `balance`, one for each worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PolicyKind {
     /// Each backend in turn, by weight.
     RoundRobin,
-    /// The one with the fewest tunnels for its weight, counted over all workers.
+    /// The one with the fewest tunnels for its weight, counted over all workers. The default: tunnels live long,
+    /// so taking turns leaves a backend that came late empty.
+    #[default]
     LeastConnections,
 }
 
