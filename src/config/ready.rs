@@ -1,0 +1,131 @@
+//! What ready values become: the snapshot that workers read, and the configuration of the demo.
+
+use std::net::SocketAddr;
+
+use super::model::{
+    AccessLog, BackendSettings, Config, ControlSettings, DrainSettings, LimitSettings, Listener,
+    OriginSettings, PoolSettings, RouteSettings, WorkerSettings,
+};
+use crate::fleet::{
+    Member, PolicyKind, Pool, PoolId, Registry, Route, RouteId, RouteTable, Snapshot, SourceLimits,
+    TableFull, Weight,
+};
+use crate::http::OriginRules;
+use crate::limits;
+
+impl Config {
+    /// The snapshot of this configuration. Backends that the registry knows keep their rows; those that are
+    /// not in this configuration are retired. With a registry of
+    /// [`SLOT_ROWS_MAX`](crate::limits::SLOT_ROWS_MAX) rows it fails only while tunnels of earlier
+    /// configurations keep half of them.
+    pub fn snapshot(&self, registry: &mut Registry) -> Result<Snapshot, TableFull> {
+        let pools = (0..).zip(&self.pools);
+        let pools: Vec<_> = pools
+            .map(|(place, settings)| pool(PoolId(place), settings, registry))
+            .collect::<Result<_, _>>()?;
+        let mut stays = vec![false; registry.table().capacity()];
+        for member in pools.iter().flat_map(|pool| pool.backends.iter()) {
+            stays[member.id.index()] = true;
+        }
+        registry.retain(|id| stays[id.index()]);
+        let routes = (0..).zip(&self.routes);
+        let routes = routes.map(|(place, settings)| route(RouteId(place), settings));
+        Ok(Snapshot {
+            pools,
+            routes: RouteTable::new(routes.collect()),
+            trusted_proxies: self.limits.trusted_proxies.clone(),
+            head_timeout: self.limits.head_timeout,
+            source_limits: SourceLimits {
+                connections: self.limits.connections_per_source,
+                handshakes: self.limits.handshakes_per_source,
+                new_connections_per_second: self.limits.new_connections_per_source_per_second,
+            },
+        })
+    }
+
+    /// A configuration without a file: one listener, one pool in turn, one route that relays plain HTTP too.
+    pub fn for_demo(listen: SocketAddr, control: SocketAddr, backends: &[SocketAddr]) -> Self {
+        let backend = |&address: &SocketAddr| BackendSettings {
+            address,
+            weight: Weight::ONE,
+        };
+        Self {
+            workers: WorkerSettings::default(),
+            control: ControlSettings {
+                bind: control,
+                access_log: AccessLog::Off,
+            },
+            listeners: vec![Listener {
+                name: "demo".to_owned(),
+                addresses: vec![listen],
+                backlog: limits::BACKLOG.default,
+                keepalive: Some(limits::KEEPALIVE_IDLE.default),
+            }],
+            limits: LimitSettings::default(),
+            drain: DrainSettings::default(),
+            pools: vec![PoolSettings {
+                name: "echo".to_owned(),
+                policy: PolicyKind::RoundRobin,
+                backends: backends.iter().map(backend).collect(),
+                connect_timeout: limits::CONNECT_TIMEOUT.default,
+                connect_tries: limits::CONNECT_TRIES.default,
+                answer_timeout: limits::ANSWER_TIMEOUT.default,
+            }],
+            routes: vec![RouteSettings {
+                name: "/".to_owned(),
+                hosts: Vec::new(),
+                path: "/".to_owned(),
+                pool: PoolId(0),
+                origins: None,
+                plain_http: true,
+                idle_timeout: limits::IDLE_TIMEOUT.default,
+                stalled_write_timeout: limits::STALLED_WRITE_TIMEOUT.default,
+                half_close_timeout: limits::HALF_CLOSE_TIMEOUT.default,
+            }],
+        }
+    }
+}
+
+fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<Pool, TableFull> {
+    let member = |backend: &BackendSettings| {
+        Ok(Member {
+            id: registry.assign(&settings.name, backend.address)?,
+            address: backend.address,
+            name: backend.address.to_string().into(),
+            weight: backend.weight,
+        })
+    };
+    let members: Vec<_> = settings
+        .backends
+        .iter()
+        .map(member)
+        .collect::<Result<_, _>>()?;
+    Ok(Pool {
+        id,
+        name: settings.name.as_str().into(),
+        policy: settings.policy,
+        backends: members.into(),
+        connect_tries_max: 1 + settings.connect_tries,
+        connect_timeout: settings.connect_timeout,
+        answer_timeout: settings.answer_timeout,
+    })
+}
+
+fn route(id: RouteId, settings: &RouteSettings) -> Route {
+    let rules = |origins: &OriginSettings| {
+        OriginRules::new(&origins.allowed, origins.allow_missing, origins.allow_null)
+            .expect("invariant: build has tried each of these origins")
+    };
+    Route {
+        id,
+        name: settings.name.as_str().into(),
+        hosts: settings.hosts.clone(),
+        path: settings.path.as_str().into(),
+        pool: settings.pool,
+        origins: settings.origins.as_ref().map(rules),
+        plain_http: settings.plain_http,
+        idle_timeout: settings.idle_timeout,
+        stalled_write_timeout: settings.stalled_write_timeout,
+        half_close_timeout: settings.half_close_timeout,
+    }
+}

@@ -1,0 +1,143 @@
+//! What a configuration becomes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{AccessLog, Config, Cores, parse};
+use crate::fleet::{BackendId, HostPattern, PolicyKind, PoolId, Registry, SlotTable, TableFull};
+use crate::sync::Arc;
+
+fn example(name: &str) -> Config {
+    let path = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+    crate::config::load(path.as_ref()).unwrap()
+}
+
+fn registry(capacity: usize) -> Registry {
+    Registry::new(Arc::new(SlotTable::new(capacity)))
+}
+
+#[test]
+fn values_are_read_as_written() {
+    let config = example("many-pools.toml");
+    assert_eq!(config.workers.cores, Cores::Count(4));
+    let names: Vec<_> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["chat", "games", "telemetry"],
+        "in the order of the file"
+    );
+    let names: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| listener.name.as_str())
+        .collect();
+    assert_eq!(names, ["public", "internal"]);
+    assert_eq!(config.listeners[1].keepalive, Some(Duration::from_secs(30)));
+    assert_eq!(config.pools[0].backends[2].weight.get(), 2);
+    assert_eq!(config.pools[1].policy, PolicyKind::RoundRobin);
+    assert_eq!(config.pools[1].connect_timeout, Duration::from_millis(500));
+    assert_eq!(config.routes[1].pool, PoolId(1));
+    assert_eq!(
+        config.routes[1].hosts[1],
+        HostPattern::Under("games.example.com".into())
+    );
+
+    let config = example("origins-and-proxies.toml");
+    assert_eq!(
+        config.control.access_log,
+        AccessLog::File("/var/log/ringway/access.json".into())
+    );
+    assert_eq!(config.limits.connections_per_source, Some(200));
+    assert_eq!(config.limits.trusted_proxies[0].to_string(), "10.0.0.2/32");
+    assert!(config.routes[1].origins.as_ref().unwrap().allow_missing);
+}
+
+#[test]
+fn a_snapshot_leads_from_host_to_backend() {
+    let config = example("many-pools.toml");
+    let mut registry = registry(16);
+    let snapshot = config.snapshot(&mut registry).unwrap();
+    let route = snapshot
+        .routes
+        .find(Some("eu.games.example.com"), "/lobby")
+        .unwrap();
+    assert_eq!(&*route.name, "games");
+    let pool = snapshot.pool(route.pool);
+    assert_eq!(&*pool.name, "games");
+    assert_eq!(pool.connect_tries_max, 2);
+    assert_eq!(
+        pool.backends[0].id,
+        BackendId(3),
+        "after the three of the pool before"
+    );
+    assert_eq!(&*pool.backends[0].name, "10.0.2.11:7000");
+    assert!(
+        snapshot
+            .routes
+            .find(Some("other.example.com"), "/lobby")
+            .is_none()
+    );
+}
+
+#[test]
+fn origin_rules_come_ready_with_the_route() {
+    let snapshot = example("origins-and-proxies.toml")
+        .snapshot(&mut registry(8))
+        .unwrap();
+    let route = snapshot
+        .routes
+        .find(Some("app.example.com"), "/socket")
+        .unwrap();
+    let rules = route.origins.as_ref().unwrap();
+    assert!(rules.allows(Some(b"https://app.example.com")));
+    assert!(!rules.allows(Some(b"https://evil.example.com")));
+    assert!(!rules.allows(None));
+}
+
+#[test]
+fn a_backend_that_stays_keeps_its_row_when_pools_move() {
+    let mut registry = registry(16);
+    let text = |pools: &str| {
+        let text =
+            format!("{pools}listeners.a.bind = \"0.0.0.0:80\"\nroutes = [{{ pool = \"chat\" }}]\n");
+        parse("a.toml", &text).unwrap()
+    };
+    let before = text("pools.chat.backends = [\"10.0.0.1:1\", \"10.0.0.2:1\"]\n");
+    let before = before.snapshot(&mut registry).unwrap();
+    let kept = before.pools[0].backends[1].id;
+    registry.table().connect_started(kept);
+    registry.table().opened(kept);
+
+    let after = text(
+        "pools.a.backends = [\"10.0.0.9:1\"]\npools.chat.backends = [\"10.0.0.2:1\", \"10.0.0.3:1\"]\n",
+    );
+    let after = after.snapshot(&mut registry).unwrap();
+    assert_eq!(after.pools[1].backends[0].id, kept);
+    assert_eq!(
+        registry.table().established(kept),
+        1,
+        "counts never start again"
+    );
+}
+
+#[test]
+fn a_table_without_room_is_an_error_and_not_a_panic() {
+    let config = example("many-pools.toml");
+    let full = config.snapshot(&mut registry(3)).unwrap_err();
+    assert_eq!(full, TableFull { capacity: 3 });
+}
+
+#[test]
+fn the_demo_needs_no_file() {
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let config = Config::for_demo(
+        address(8080),
+        address(9090),
+        &[address(1), address(2), address(3)],
+    );
+    let snapshot = config.snapshot(&mut registry(3)).unwrap();
+    let route = snapshot.routes.find(None, "/").unwrap();
+    assert!(route.plain_http);
+    assert_eq!(snapshot.pool(route.pool).backends.len(), 3);
+    assert_eq!(config.listeners[0].addresses, [address(8080)]);
+}
