@@ -5,3 +5,6 @@ mod pin;
 
 pub mod doctor;
 pub mod echo;
+mod check;
+
+pub use check::check;
