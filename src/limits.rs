@@ -314,3 +314,12 @@ const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
 const _: () = assert!(ROUTE_PATH_BYTES_MAX < HEAD_LINE_BYTES_MAX);
 const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.is_power_of_two());
+
+// --- Control ---
+
+/// The fewest rows of the slot table: 128 bytes each, and room for reloads that add backends.
+pub const SLOT_ROWS_LEAST: usize = 256;
+/// How long the access log may take for its last lines when Ringway goes down.
+pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
+/// Orders that may wait for the log's writer.
+pub const LOG_ORDERS_MAX: usize = 16;

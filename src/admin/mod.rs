@@ -4,3 +4,24 @@ mod bounded;
 mod routes;
 
 pub use routes::{AdminState, serve};
+
+/// The service that [`crate::control::Running`] runs on its control listener.
+pub fn service() -> crate::control::Service {
+    |listener, parts| {
+        let crate::control::ControlParts {
+            workers,
+            backends,
+            control,
+            draining,
+        } = parts;
+        Box::pin(serve(
+            listener,
+            AdminState {
+                workers,
+                backends,
+                control,
+                draining,
+            },
+        ))
+    }
+}

@@ -1,10 +1,13 @@
 //! The commands a person types.
 
-mod handshake;
-mod pin;
-
+mod args;
+mod check;
+mod demo;
 pub mod doctor;
 pub mod echo;
-mod check;
+mod handshake;
+mod pin;
+mod run;
 
+pub use args::Cli;
 pub use check::check;

@@ -23,8 +23,9 @@ pub trait Dispatch {
     fn due(&mut self, ring: &mut Ring, wheel: &mut Wheel, token: Token, now: Now);
     /// Everything that had completed was dispatched: what belongs together can go out together.
     fn batch_done(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now);
-    /// Whether tasks have become ready that the driver should let run.
-    fn take_woken(&mut self) -> bool;
+    /// Called between two batches, with nothing borrowed: the place to spawn tasks, which glommio runs at
+    /// once. Whether tasks have become ready that the driver should let run.
+    fn between_batches(&mut self) -> bool;
     /// Whether the worker is done and the driver may return.
     fn finished(&self) -> bool;
 }
@@ -100,9 +101,9 @@ impl Driver {
                 break;
             }
             self.change_phase(seen, now);
-            let woken =
-                self.handle.ring().awaited.take_woken() | dispatch.borrow_mut().take_woken();
-            if woken || glommio::executor().need_preempt() {
+            let awaited = self.handle.ring().awaited.take_woken();
+            let woken = dispatch.borrow_mut().between_batches();
+            if awaited || woken || glommio::executor().need_preempt() {
                 glommio::executor().yield_if_needed().await;
                 glommio::executor().yield_now().await;
             } else if self.phase == Phase::Cold && seen == Seen::Nothing {

@@ -47,6 +47,13 @@ pub enum ProbeError {
 impl Features {
     /// Asks the kernel, with a small ring that is closed again.
     pub fn probe() -> Result<Self, ProbeError> {
+        // The kernel takes a closed ring apart in the thread that made it, which interrupts that thread's
+        // system calls a while later (EINTR); so the thread is one that ends with it.
+        let asked = std::thread::spawn(Self::ask).join();
+        asked.unwrap_or_else(|_| Err(ProbeError::Unavailable(io::ErrorKind::Other.into())))
+    }
+
+    fn ask() -> Result<Self, ProbeError> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()

@@ -24,7 +24,10 @@ pub(super) struct Desk {
     drain: Option<Drain>,
     /// The wheel will look at listeners that are not armed.
     rearm: bool,
-    spawned: bool,
+    /// Connections in line for which there is no greeter yet.
+    greeters_wanted: usize,
+    /// Something was put in line since the tasks last ran.
+    queued: bool,
     finished: bool,
 }
 
@@ -61,7 +64,8 @@ impl Desk {
             listeners,
             drain: None,
             rearm: false,
-            spawned: false,
+            greeters_wanted: 0,
+            queued: false,
             finished: false,
         }
     }
@@ -114,9 +118,9 @@ impl Desk {
             accepted: now,
             refused,
         }) {
-            glommio::spawn_local(greet::run(Rc::clone(floor))).detach();
+            self.greeters_wanted += 1;
         }
-        self.spawned = true;
+        self.queued = true;
     }
 
     fn read_mail(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
@@ -242,8 +246,11 @@ impl Dispatch for Desk {
         self.floor.counters.buffers_total.set(total.into());
     }
 
-    fn take_woken(&mut self) -> bool {
-        std::mem::take(&mut self.spawned)
+    fn between_batches(&mut self) -> bool {
+        for _ in 0..std::mem::take(&mut self.greeters_wanted) {
+            glommio::spawn_local(greet::run(Rc::clone(&self.floor))).detach();
+        }
+        std::mem::take(&mut self.queued)
     }
 
     fn finished(&self) -> bool {

@@ -1,0 +1,243 @@
+//! From a configuration to sockets, cores and rings: everything that may fail before the first worker runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::config::{Config, Cores, ReceiveBuffers, Steering};
+use crate::fleet::{Registry, SlotTable, Snapshot, TableFull};
+use crate::limits;
+use crate::ring::{BufferOptions, Features, ProbeError, RingOptions, Shape};
+use crate::sync::Arc;
+use crate::sys::proc::{Limit, Resource};
+use crate::sys::{self, ListenOptions};
+
+/// Why Ringway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The kernel does not offer what every worker needs.
+    #[error(transparent)]
+    Ring(#[from] ProbeError),
+    /// The configuration asks for a shape of buffers that this kernel does not know.
+    #[error(
+        "workers.receive_buffers: this kernel has no {} buffers; use \"auto\" or \"two-size\"",
+        .0.label()
+    )]
+    Shape(Shape),
+    /// The configuration names a core that this process may not use.
+    #[error("workers.cores: core {0} is not among those this process may use ({1:?})")]
+    Core(usize, Vec<usize>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", hint(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The control listener's address cannot be listened on.
+    #[error("control.bind: cannot listen on {address}: {source}{}", hint(.source))]
+    Control {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There are more backends than slots.
+    #[error(transparent)]
+    Table(#[from] TableFull),
+    /// Anything else the system refused.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program listens there, or another user's Ringway",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has that address",
+        _ => "",
+    }
+}
+
+/// Everything the workers will be given.
+pub(super) struct Launch {
+    pub(super) cores: Vec<usize>,
+    /// For each worker, its member of each listening group.
+    pub(super) listeners: Vec<Vec<(SocketAddr, Arc<OwnedFd>)>>,
+    pub(super) ring: RingOptions,
+    pub(super) features: Features,
+    pub(super) table: Arc<SlotTable>,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Keeps the rows; a reload will ask it again.
+    pub(super) _registry: Registry,
+}
+
+impl Launch {
+    /// Probes, picks cores, and opens every listener in the order of the workers.
+    pub(super) fn prepare(config: &Config) -> Result<Self, StartError> {
+        let features = Features::probe()?;
+        let shape = shape(config.workers.receive_buffers, features)?;
+        // Each tunnel needs two descriptors; the soft limit is only a default.
+        Limit::raise_to_hard(Resource::Files)
+            .map_err(|error| StartError::System("cannot raise the limit of open files", error))?;
+        let cores = cores(&config.workers.cores, &sys::cpu::allowed())?;
+        let listeners = listeners(config, &cores)?;
+        let backends = config
+            .pools
+            .iter()
+            .map(|pool| pool.backends.len())
+            .sum::<usize>();
+        let rows = (backends * 2)
+            .next_power_of_two()
+            .max(limits::SLOT_ROWS_LEAST);
+        let table = Arc::new(SlotTable::new(rows));
+        let mut registry = Registry::new(Arc::clone(&table));
+        let snapshot = Arc::new(config.snapshot(&mut registry)?);
+        let buffers = BufferOptions {
+            shape,
+            count: config.workers.buffers,
+            bytes: config.workers.buffer_bytes,
+        };
+        let ring = RingOptions::new(buffers);
+        Ok(Self {
+            cores,
+            listeners,
+            ring,
+            features,
+            table,
+            snapshot,
+            _registry: registry,
+        })
+    }
+}
+
+fn shape(wanted: ReceiveBuffers, features: Features) -> Result<Shape, StartError> {
+    let shape = match wanted {
+        ReceiveBuffers::Auto => features.best_shape(),
+        ReceiveBuffers::Incremental => Shape::Incremental,
+        ReceiveBuffers::TwoSize => Shape::TwoSize,
+        ReceiveBuffers::Bundle => Shape::Bundle,
+    };
+    if features.supports(shape) {
+        Ok(shape)
+    } else {
+        Err(StartError::Shape(shape))
+    }
+}
+
+/// The core of each worker. A count may be more than there are cores: workers then share them.
+fn cores(wanted: &Cores, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
+    match wanted {
+        Cores::Auto => Ok(allowed.to_vec()),
+        Cores::Count(count) => Ok(allowed
+            .iter()
+            .copied()
+            .cycle()
+            .take(usize::from(*count))
+            .collect()),
+        Cores::List(list) => list
+            .iter()
+            .map(|core| {
+                let core = usize::from(*core);
+                let known = allowed.contains(&core);
+                known
+                    .then_some(core)
+                    .ok_or_else(|| StartError::Core(core, allowed.to_vec()))
+            })
+            .collect(),
+    }
+}
+
+/// One listener for each worker and address. Within a group the order is that of the workers, which is
+/// what the steering program counts on.
+fn listeners(
+    config: &Config,
+    cores: &[usize],
+) -> Result<Vec<Vec<(SocketAddr, Arc<OwnedFd>)>>, StartError> {
+    let mut all: Vec<Vec<_>> = cores.iter().map(|_| Vec::new()).collect();
+    for listener in &config.listeners {
+        let options = ListenOptions {
+            backlog: i32::try_from(listener.backlog).unwrap_or(i32::MAX),
+            keepalive: listener.keepalive,
+        };
+        for address in &listener.addresses {
+            let mut address = *address;
+            let failed = |source| StartError::Listen { address, source };
+            free_for_us(address).map_err(failed)?;
+            for worker in &mut all {
+                let failed = |source| StartError::Listen { address, source };
+                let socket = sys::listen(address, options).map_err(failed)?;
+                // Port 0 asks for any port; the rest of the group joins the one that was given.
+                address = local_address(&socket).map_err(failed)?;
+                worker.push((address, Arc::new(socket)));
+            }
+            if config.workers.steering == Steering::Cpu
+                && let Some((_, socket)) = all.first().and_then(|worker| worker.last())
+            {
+                let program = sys::by_receiving_core(cores);
+                sys::attach(socket.as_fd(), &program)
+                    .map_err(|source| StartError::Listen { address, source })?;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Joining another process's group would split its clients with us by surprise: an address that anyone
+/// listens on is taken, although SO_REUSEPORT would let us in.
+fn free_for_us(address: SocketAddr) -> io::Result<()> {
+    use socket2::{Domain, Socket, Type};
+    let probe = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    probe.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        probe.set_only_v6(true)?;
+    }
+    probe.bind(&address.into())?;
+    if address.port() == 0 {
+        Ok(())
+    } else {
+        probe.listen(1)
+    }
+}
+
+pub(super) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = socket2::SockRef::from(socket).local_addr()?;
+    address
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_all_so_many_or_these() {
+        let allowed = [1, 3, 5];
+        assert_eq!(cores(&Cores::Auto, &allowed).unwrap(), allowed);
+        assert_eq!(cores(&Cores::Count(2), &allowed).unwrap(), [1, 3]);
+        assert_eq!(cores(&Cores::Count(4), &allowed).unwrap(), [1, 3, 5, 1]);
+        assert_eq!(cores(&Cores::List(vec![5, 1]), &allowed).unwrap(), [5, 1]);
+        assert!(matches!(
+            cores(&Cores::List(vec![2]), &allowed),
+            Err(StartError::Core(2, _))
+        ));
+    }
+
+    #[test]
+    fn an_address_that_somebody_listens_on_is_taken_even_with_reuse_port() {
+        let options = ListenOptions {
+            backlog: 8,
+            keepalive: None,
+        };
+        let other = sys::listen("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let address = local_address(&other).unwrap();
+        assert_eq!(
+            free_for_us(address).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(other);
+        free_for_us(address).unwrap();
+    }
+}
