@@ -70,11 +70,16 @@ impl<'t> Report<'t> {
             "" => String::new(),
             note => format!(" ({note})"),
         };
+        self.say(place, format!("expected {expected}, found {found}{note}"));
+    }
+
+    /// Notes one mistake in words that another room found for it.
+    pub(super) fn say(&self, place: &Place, message: String) {
         self.mistakes.borrow_mut().push(Mistake {
             line: Some(self.lines.line(place.offset)),
             column: None,
             path: place.path.clone(),
-            message: format!("expected {expected}, found {found}{note}"),
+            message,
         });
     }
 

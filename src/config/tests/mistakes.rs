@@ -88,12 +88,9 @@ fn an_origin_that_the_rules_refuse_is_placed() {
     let text =
         "routes = [{ pool = \"chat\", allowed_origins = [\"https://a.com\", \"not an origin\"] }]";
     let said = mistakes("routes", text);
-    assert!(
-        said.starts_with(
-            "a.toml:1: routes[0].allowed_origins[1]: expected an origin, found \"not an origin\" ("
-        ),
-        "{said}"
-    );
+    let (place, found) = said.split_once("expected an origin ").unwrap();
+    assert_eq!(place, "a.toml:1: routes[0].allowed_origins[1]: ");
+    assert!(found.ends_with(", found \"not an origin\""), "{said}");
     assert_eq!(said.lines().count(), 1);
 }
 
