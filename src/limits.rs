@@ -323,3 +323,35 @@ pub const SLOT_ROWS_LEAST: usize = 256;
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
 /// Orders that may wait for the log's writer.
 pub const LOG_ORDERS_MAX: usize = 16;
+// --- The load generator (`cli::bench`) ---
+
+/// Tunnels one run may ask for; the file limit usually says no earlier.
+pub const BENCH_TUNNELS_MAX: usize = 4 * 1024 * 1024;
+/// The longest payload. A prebuilt frame of this size is kept by every thread.
+pub const BENCH_PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Messages that may be under way on one tunnel; each keeps the 8 bytes that say when it was sent.
+pub const BENCH_IN_FLIGHT_MAX: usize = 64 * 1024;
+/// Messages per second one run may ask for, some ten times what a core can send; every one that is due is accounted for.
+pub const BENCH_RATE_MAX: u64 = 10_000_000;
+/// Threads of one run.
+pub const BENCH_THREADS_MAX: usize = 1024;
+/// The one receive buffer of a thread; see `ECHO_BUFFER_BYTES`.
+pub const BENCH_BUFFER_BYTES: usize = 256 * 1024;
+/// Prebuilt frames that go out in one write. More in one write only queues in the kernel.
+pub const BENCH_BATCH_BYTES: usize = 256 * 1024;
+/// Prebuilt frames, one set for each masking key, that a thread keeps; beyond it they would push each other out of
+/// the first caches.
+pub const BENCH_TEMPLATE_BYTES: usize = 64 * 1024;
+/// Full reads that one tunnel may take before the others get their turn.
+pub const BENCH_READS_PER_TURN: usize = 4;
+/// Handshakes a thread has under way while it opens its tunnels; well below a usual accept queue.
+pub const BENCH_GREETINGS_MAX: usize = 256;
+/// The longest latency the histogram tells apart from longer ones.
+pub const BENCH_LATENCY_MAX: Duration = Duration::from_mins(10);
+/// How long a thread waits for the answers to its Close frames.
+pub const BENCH_GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a thread looks for tunnels that time out.
+pub const BENCH_SWEEP: Duration = Duration::from_millis(250);
+
+const _: () = assert!(BENCH_BUFFER_BYTES > HEAD_BYTES_MAX);
+const _: () = assert!(BENCH_GREETINGS_MAX < ECHO_BACKLOG as usize);

@@ -54,6 +54,18 @@ pub(super) fn accept_key(key: &[u8]) -> AcceptKey {
     accept
 }
 
+/// A fresh `Sec-WebSocket-Key` from 16 bytes of chance.
+pub(super) fn request_key(chance: [u64; 2]) -> [u8; 24] {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&chance[0].to_ne_bytes());
+    nonce[8..].copy_from_slice(&chance[1].to_ne_bytes());
+    let mut key = [0; 24];
+    STANDARD
+        .encode_slice(nonce, &mut key)
+        .expect("invariant: 16 bytes are 24 in base64");
+    key
+}
+
 /// Reads a request head from all bytes that have come so far.
 pub(super) fn read_request(bytes: &[u8]) -> Head<Request<'_>> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
@@ -66,6 +78,21 @@ pub(super) fn read_request(bytes: &[u8]) -> Head<Request<'_>> {
                 upgrade: upgrade_in(request.headers),
             };
             Head::Whole(head_bytes, asked)
+        }
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Head::Partial,
+        Ok(httparse::Status::Partial) | Err(_) => Head::Wrong,
+    }
+}
+
+/// Reads a response head: the status, and whether the accept key is the one expected.
+pub(super) fn read_response(bytes: &[u8], expected: &AcceptKey) -> Head<(u16, bool)> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head_bytes)) => {
+            let proven = find(response.headers, "sec-websocket-accept")
+                .is_some_and(|value| value.trim_ascii() == expected);
+            Head::Whole(head_bytes, (response.code.unwrap_or(0), proven))
         }
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Head::Partial,
         Ok(httparse::Status::Partial) | Err(_) => Head::Wrong,
@@ -133,5 +160,20 @@ mod tests {
         head.resize(HEAD_BYTES_MAX, b'a');
         assert_eq!(read_request(&head), Head::Wrong);
         assert_eq!(read_request(b"\x16\x03\x01"), Head::Wrong);
+    }
+
+    #[test]
+    fn a_response_proves_its_key() {
+        let expected = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
+        let head =
+            b"HTTP/1.1 101 Go\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81";
+        assert_eq!(
+            read_response(head, &expected),
+            Head::Whole(head.len() - 1, (101, true))
+        );
+        assert_eq!(
+            read_response(head, &[0; 28]),
+            Head::Whole(head.len() - 1, (101, false))
+        );
     }
 }

@@ -11,3 +11,5 @@ mod run;
 
 pub use args::Cli;
 pub use check::check;
+pub mod bench;
+pub mod echo;
