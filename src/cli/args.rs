@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::echo::EchoArgs;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Start three small backends and the balancer in front of them.
     Demo(DemoArgs),
+    /// Load a WebSocket server, this one or another, and report honestly.
+    Bench(BenchArgs),
     /// Check this machine and say how to fix what is missing.
     Doctor(DoctorArgs),
     /// Run echo backends until standard input ends; for benchmarks.
@@ -50,6 +53,7 @@ impl Cli {
             Command::Run(args) => super::run::run(&args),
             Command::Check { config } => super::check(&config),
             Command::Demo(args) => super::demo::demo(&args),
+            Command::Bench(args) => super::bench::bench(&args).map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => super::doctor::doctor(&args, super::doctor::probed_features()),
             Command::Echo(args) => super::echo::echo(&args).map(|()| ExitCode::SUCCESS),
         }

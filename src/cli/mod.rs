@@ -1,6 +1,7 @@
 //! The commands a person types.
 
 mod args;
+pub mod bench;
 mod check;
 mod demo;
 pub mod doctor;
@@ -11,5 +12,3 @@ mod run;
 
 pub use args::Cli;
 pub use check::check;
-pub mod bench;
-pub mod echo;
