@@ -60,11 +60,14 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// A worker's members of the listening groups, with the address each listens on.
+pub(super) type Members = Vec<(SocketAddr, Arc<OwnedFd>)>;
+
 /// Everything the workers will be given.
 pub(super) struct Launch {
     pub(super) cores: Vec<usize>,
     /// For each worker, its member of each listening group.
-    pub(super) listeners: Vec<Vec<(SocketAddr, Arc<OwnedFd>)>>,
+    pub(super) listeners: Vec<Members>,
     pub(super) ring: RingOptions,
     pub(super) features: Features,
     pub(super) table: Arc<SlotTable>,
@@ -151,10 +154,7 @@ fn cores(wanted: &Cores, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
 
 /// One listener for each worker and address. Within a group the order is that of the workers, which is
 /// what the steering program counts on.
-fn listeners(
-    config: &Config,
-    cores: &[usize],
-) -> Result<Vec<Vec<(SocketAddr, Arc<OwnedFd>)>>, StartError> {
+fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartError> {
     let mut all: Vec<Vec<_>> = cores.iter().map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         let options = ListenOptions {

@@ -151,6 +151,15 @@ impl Drop for Running {
     }
 }
 
+/// The log's writer as a task, and the way to it.
+struct LogTask {
+    orders: mpsc::Sender<Order>,
+    task: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+/// The log's writer before it runs, and what rings when there is something to write.
+type Writer = (LogWriter, Arc<EventFd>);
+
 /// The control thread's state.
 struct Supervisor {
     team: Team,
@@ -158,7 +167,7 @@ struct Supervisor {
     deadline: std::time::Duration,
     draining: Arc<AtomicBool>,
     signals: Option<(StopSignals, HangUps)>,
-    log: Option<(mpsc::Sender<Order>, tokio::task::JoinHandle<io::Result<()>>)>,
+    log: Option<LogTask>,
     outcome: Outcome,
 }
 
@@ -178,9 +187,14 @@ impl Supervisor {
         let (team, drains) =
             Team::start(launch, config, bell, exits).map_err(system("cannot start a worker"))?;
         let log = writer.map(|(mut writer, _)| {
-            drains.into_iter().for_each(|drain| writer.watch(drain));
+            for drain in drains {
+                writer.watch(drain);
+            }
             let (orders, inbox) = mpsc::channel(limits::LOG_ORDERS_MAX);
-            (orders, tokio::spawn(writer.run(inbox)))
+            LogTask {
+                orders,
+                task: tokio::spawn(writer.run(inbox)),
+            }
         });
         let draining = Arc::new(AtomicBool::new(false));
         let table = Arc::clone(&team.launch().table);
@@ -245,7 +259,7 @@ impl Supervisor {
                 self.drain();
             }
         }
-        if let Some((orders, task)) = self.log.take() {
+        if let Some(LogTask { orders, task }) = self.log.take() {
             let _ = orders.send(Order::Stop).await;
             let _ = task.await;
         }
@@ -279,7 +293,7 @@ impl Supervisor {
                 tokio::time::sleep(limits::RESTART_PAUSE).await;
                 match self.team.restart(number) {
                     Ok(Some(drain)) => {
-                        if let Some((orders, _)) = &self.log {
+                        if let Some(LogTask { orders, .. }) = &self.log {
                             let _ = orders.send(Order::Watch(drain)).await;
                         }
                     }
@@ -292,10 +306,7 @@ impl Supervisor {
 }
 
 /// Waits for a signal; true if it asks to stop.
-async fn next_stop(
-    signals: &mut Option<(StopSignals, HangUps)>,
-    log: Option<&(mpsc::Sender<Order>, tokio::task::JoinHandle<io::Result<()>>)>,
-) -> bool {
+async fn next_stop(signals: &mut Option<(StopSignals, HangUps)>, log: Option<&LogTask>) -> bool {
     let Some((stops, hang_ups)) = signals else {
         return std::future::pending().await;
     };
@@ -305,7 +316,7 @@ async fn next_stop(
             true
         }
         () = hang_ups.next() => {
-            if let Some((orders, _)) = log {
+            if let Some(LogTask { orders, .. }) = log {
                 let _ = orders.send(Order::Reopen).await;
             }
             false
@@ -326,7 +337,7 @@ fn log_writer(
     config: &Config,
     snapshot: &Arc<Snapshot>,
     counters: &Arc<ControlCounters>,
-) -> Result<Option<(LogWriter, Arc<EventFd>)>, StartError> {
+) -> Result<Option<Writer>, StartError> {
     let target = match &config.control.access_log {
         AccessLog::Off => return Ok(None),
         AccessLog::Stdout => Target::Stdout,

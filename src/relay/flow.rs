@@ -48,7 +48,10 @@ impl Tunnels {
             outbox.push_copy(&core.ring.buffers.bytes(&chunk)[..scan.release]);
             core.ring.buffers.release(chunk);
         }
-        self.forwarded(core, key, end, &scan, cut);
+        self.forwarded(core, key, end, &scan);
+        if cut {
+            self.tell(key, end.other());
+        }
     }
 
     /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open.
@@ -64,20 +67,17 @@ impl Tunnels {
             .push_copy(&bytes[..scan.release]);
         self.tally
             .add(end, u64::from(scan.messages), bytes.len() as u64);
-        self.forwarded(core, key, end, &scan, false);
+        self.forwarded(core, key, end, &scan);
     }
 
     /// What follows from a scan, once its bytes are in line.
-    fn forwarded(&mut self, core: &mut Core<'_>, key: u32, end: End, scan: &Scan, cut: bool) {
+    fn forwarded(&mut self, core: &mut Core<'_>, key: u32, end: End, scan: &Scan) {
         if scan.release > 0 || !scan.prefix.is_empty() {
             self.mark(key, end.other());
             let copied = self.tunnel(key).side(end.other()).outbox.copied();
             if copied >= limits::OUTBOX_HIGH_BYTES {
                 self.pause(core, key, end);
             }
-        }
-        if cut {
-            self.tell(key, end.other());
         }
         match scan.verdict {
             Verdict::Pass => {}

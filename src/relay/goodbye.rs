@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::table::{Core, Tunnels};
-use super::tunnel::{End, Farewell, Flow, Stage, Tunnel, millis};
+use super::tunnel::{End, Farewell, Flow, Half, Stage, Tunnel, millis};
 use crate::access_log::{OneWay, Record, TunnelRecord};
 use crate::clock::Now;
 use crate::limits;
@@ -129,7 +129,7 @@ impl Tunnels {
         let tunnel = self.tunnel(key);
         match (tunnel.stage, tunnel.first_end) {
             (Stage::Leaving, _) if draining => {
-                tunnel.end = Some((Party::Ringway, EndReason::DrainTimeout))
+                tunnel.end = Some((Party::Ringway, EndReason::DrainTimeout));
             }
             (Stage::Open, Some(end)) if !tunnel.is_closed() => {
                 tunnel.decide(end.party(), EndReason::HalfCloseTimeout);
@@ -185,12 +185,14 @@ impl Tunnels {
         let tunnel = self.tunnel(key);
         tunnel.side(end.other()).flow = Flow::Discard;
         let side = tunnel.side(end);
-        if !side.told && !side.end_sent {
+        if !side.told && side.ours != Half::Closed {
             let farewell = side.farewell;
             let frame = close_frame(farewell.code(), farewell.reason(), mask);
             side.outbox.push_copy(frame.as_bytes());
             // Who broke the protocol is not asked for an answer in it.
-            side.end_wanted |= matches!(farewell, Farewell::Broke(_));
+            if matches!(farewell, Farewell::Broke(_)) {
+                side.close_half();
+            }
             side.told = true;
             self.mark(key, end);
         }
@@ -216,7 +218,7 @@ impl Tunnels {
         tunnel.first_end.get_or_insert(end);
         tunnel.side(end).ended = true;
         tunnel.side(end).flow = Flow::Discard;
-        tunnel.side(end.other()).end_wanted = true;
+        tunnel.side(end.other()).close_half();
         if tunnel.stage == Stage::Open && tunnel.deadline.is_none() {
             tunnel.deadline = Some(core.now.after(millis(tunnel.patience.half_close_ms)));
             self.schedule(core, key);
@@ -262,7 +264,7 @@ impl Tunnels {
         tunnel.broken_off = broken_off;
         match (tunnel.first_close, tunnel.first_end) {
             (Some(end), _) if tunnel.is_closed() => {
-                tunnel.decide(end.party(), EndReason::CloseHandshake)
+                tunnel.decide(end.party(), EndReason::CloseHandshake);
             }
             (_, Some(end)) => tunnel.decide(end.party(), EndReason::EndOfStream),
             _ => {}

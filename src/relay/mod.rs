@@ -14,4 +14,4 @@ mod tunnel;
 
 pub use goodbye::Goodbyes;
 pub use table::{Ledgers, Tunnels};
-pub use tunnel::{End, Opening, Patience};
+pub use tunnel::{End, FirstBytes, Opening, Patience};

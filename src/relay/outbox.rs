@@ -175,7 +175,7 @@ impl Outbox {
                     self.stalled_since = Some(now);
                 }
             }
-            Sending::Copied(id, from) => self.copied_sent(ring, id, from, bytes, now),
+            Sending::Copied(id, from) => self.copied_sent(ring, (id, from), bytes, now),
         }
         Sent::Went
     }
@@ -217,7 +217,7 @@ impl Outbox {
         self.copied = whole(self.waiting.len());
     }
 
-    fn copied_sent(&mut self, ring: &mut Ring, id: SendId, from: usize, bytes: u32, now: Now) {
+    fn copied_sent(&mut self, ring: &mut Ring, (id, from): (SendId, usize), bytes: u32, now: Now) {
         let mut sent = ring.finish(id);
         let taken = from + bytes as usize;
         self.copied = self.copied.saturating_sub(bytes);

@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use slab::Slab;
 
 use super::outbox::Segments;
-use super::tunnel::{End, Opening, Receiving, Stage, Tunnel, kind};
+use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
-use crate::clock::{self, Now};
+use crate::clock::Now;
 use crate::fleet::Ledger;
 use crate::limits;
 use crate::metrics::WorkerCounters;
@@ -103,20 +103,30 @@ impl Tunnels {
 
     /// Joins a client to its backend: the answer goes out, early bytes go where they belong, and both
     /// sockets are listened to.
-    pub fn open(&mut self, ring: &mut Ring, wheel: &mut Wheel, opening: Opening, now: Now) {
+    pub fn open(
+        &mut self,
+        ring: &mut Ring,
+        wheel: &mut Wheel,
+        (client, opening): (OwnedFd, Opening),
+        now: Now,
+    ) {
         let core = &mut Core { ring, wheel, now };
         self.generation = (self.generation + 1) % Token::GENERATIONS;
         self.ledgers.fleet.opened(opening.backend_id);
         self.ledgers.counters.upgraded.add(1);
         self.ledgers.counters.tunnels_open.inc();
-        let unix_ms = clock::unix_millis();
-        let (tunnel, answer, early_client, early_backend) =
-            Tunnel::open(opening, self.generation, now, unix_ms);
-        let key =
-            u32::try_from(self.slab.insert(tunnel)).expect("invariant: tunnels_max is below 2^32");
-        self.tunnel(key).client.outbox.start_with(answer);
+        let (tunnel, first_bytes) = Tunnel::open(client, opening, self.generation, now);
+        let key = self.slab.insert(tunnel);
+        let key = u32::try_from(key).expect("invariant: tunnels_max is below 2^32");
+        self.tunnel(key)
+            .client
+            .outbox
+            .start_with(first_bytes.answer);
         self.dirty.push((key, End::Client));
-        for (end, early) in [(End::Backend, early_backend), (End::Client, early_client)] {
+        for (end, early) in [
+            (End::Backend, first_bytes.from_backend),
+            (End::Client, first_bytes.from_client),
+        ] {
             if !early.is_empty() {
                 self.feed_copy(core, key, end, &early);
             }
@@ -225,7 +235,7 @@ impl Tunnels {
             self.broken(core, key, end);
             return self.settle(core, key);
         }
-        if !tunnel.side(end).outbox.is_empty() || tunnel.side(end).end_wanted {
+        if !tunnel.side(end).outbox.is_empty() || tunnel.side(end).ours == Half::Closing {
             self.dirty.push((key, end));
         }
         if stalled {
@@ -352,8 +362,8 @@ impl Tunnels {
             let Some(socket) = &side.socket else { continue };
             side.outbox
                 .flush(core.ring, &self.segments, socket.as_fd(), token);
-            if side.outbox.is_empty() && side.end_wanted && !side.end_sent {
-                side.end_sent = true;
+            if side.outbox.is_empty() && side.ours == Half::Closing {
+                side.ours = Half::Closed;
                 crate::sys::end_stream(socket);
             }
         }

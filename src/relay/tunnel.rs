@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::outbox::Outbox;
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::fleet::BackendId;
 use crate::metrics::{EndReason, Party};
 use crate::ring::{Lane, Token};
@@ -92,8 +92,6 @@ impl Farewell {
 /// What a greeting hands over when the backend's `101` was verified.
 #[derive(Debug)]
 pub struct Opening {
-    /// The client's socket.
-    pub client: OwnedFd,
     /// The backend's socket.
     pub backend: OwnedFd,
     /// Where the client's connection comes from.
@@ -106,14 +104,21 @@ pub struct Opening {
     pub backend_id: BackendId,
     /// permessage-deflate was negotiated, so RSV1 is legal.
     pub deflate: bool,
-    /// The head that answers the client, rendered.
-    pub answer: Vec<u8>,
-    /// Bytes the client sent after its head.
-    pub early_client: Vec<u8>,
-    /// Bytes the backend sent after its `101`.
-    pub early_backend: Vec<u8>,
+    /// What the greeting leaves to be sent.
+    pub first_bytes: FirstBytes,
     /// How long each silence is borne.
     pub patience: Patience,
+}
+
+/// Bytes that were there before the tunnel was.
+#[derive(Debug)]
+pub struct FirstBytes {
+    /// The head that answers the client, rendered.
+    pub answer: Vec<u8>,
+    /// What the client sent after its head.
+    pub from_client: Vec<u8>,
+    /// What the backend sent after its `101`.
+    pub from_backend: Vec<u8>,
 }
 
 /// What becomes of the bytes a side sends.
@@ -140,6 +145,17 @@ pub(super) enum Receiving {
     Starved,
 }
 
+/// Our half of the stream towards one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    /// More may be written.
+    Open,
+    /// It ends once the outbox is empty.
+    Closing,
+    /// It has ended.
+    Closed,
+}
+
 /// One side of a tunnel.
 #[derive(Debug)]
 pub(super) struct Side {
@@ -158,10 +174,8 @@ pub(super) struct Side {
     pub(super) welcome: bool,
     /// This side ended its stream.
     pub(super) ended: bool,
-    /// Our half towards this side is to end once its outbox is empty.
-    pub(super) end_wanted: bool,
-    /// Our half towards this side has ended.
-    pub(super) end_sent: bool,
+    /// Our half of the stream towards this side.
+    pub(super) ours: Half,
     /// We sent this side a Close frame of our own, or it waits in the outbox.
     pub(super) told: bool,
     /// What our Close frame will say when the boundary comes.
@@ -182,12 +196,18 @@ impl Side {
             misfits: 0,
             welcome: true,
             ended: false,
-            end_wanted: false,
-            end_sent: false,
+            ours: Half::Open,
             told: false,
             farewell: Farewell::GoingDown,
             messages: 0,
             bytes: 0,
+        }
+    }
+
+    /// Ends our half once the outbox is empty.
+    pub(super) fn close_half(&mut self) {
+        if self.ours == Half::Open {
+            self.ours = Half::Closing;
         }
     }
 
@@ -243,15 +263,15 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel at its start. Hands back the bytes that wait for each side.
+    /// A tunnel at its start, and the bytes that were there before it.
     pub(super) fn open(
+        client: OwnedFd,
         opening: Opening,
         generation: u32,
         now: Now,
-        unix_ms: u64,
-    ) -> (Self, Vec<u8>, Vec<u8>, Vec<u8>) {
+    ) -> (Self, FirstBytes) {
         let tunnel = Self {
-            client: Side::new(opening.client, End::Client, opening.deflate),
+            client: Side::new(client, End::Client, opening.deflate),
             backend: Side::new(opening.backend, End::Backend, opening.deflate),
             generation,
             stage: Stage::Open,
@@ -264,18 +284,13 @@ impl Tunnel {
             scheduled: None,
             patience: opening.patience,
             opened: now,
-            opened_unix_ms: unix_ms,
+            opened_unix_ms: clock::unix_millis(),
             peer: opening.peer,
             forwarded_for: opening.forwarded_for,
             route: opening.route,
             backend_id: opening.backend_id,
         };
-        (
-            tunnel,
-            opening.answer,
-            opening.early_client,
-            opening.early_backend,
-        )
+        (tunnel, opening.first_bytes)
     }
 
     pub(super) fn side(&mut self, end: End) -> &mut Side {

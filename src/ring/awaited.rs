@@ -113,9 +113,9 @@ impl Ring {
         let mut chunks = Vec::new();
         self.take(completion, &mut chunks);
         let Some(slot) = self.awaited.of(completion.token) else {
-            chunks
-                .into_iter()
-                .for_each(|chunk| self.buffers.release(chunk));
+            for chunk in chunks {
+                self.buffers.release(chunk);
+            }
             return;
         };
         if slot.abandoned {
@@ -123,9 +123,9 @@ impl Ring {
             if let Kept::Send(id) = slot.kept {
                 self.finish(id);
             }
-            chunks
-                .into_iter()
-                .for_each(|chunk| self.buffers.release(chunk));
+            for chunk in chunks {
+                self.buffers.release(chunk);
+            }
             return;
         }
         slot.outcome = Some((completion.result, chunks));

@@ -96,12 +96,12 @@ impl Group {
         } else {
             0
         };
-        let address = descriptors.base() as u64;
+        let address = descriptors.entries() as u64;
         // SAFETY: the descriptors are page aligned, hold `count` entries, and live as long as the ring:
         // the owner drops the ring first.
         unsafe {
             ring.submitter()
-                .register_buf_ring_with_flags(address, count, id, flags)?
+                .register_buf_ring_with_flags(address, count, id, flags)?;
         };
         let mut group = Self {
             id,
@@ -249,7 +249,7 @@ impl Group {
         );
         let position = self.tail & (self.count - 1);
         self.order[usize::from(position)] = buffer;
-        let entries = self.descriptors.base().cast::<BufRingEntry>();
+        let entries = self.descriptors.entries();
         // SAFETY: `position` is below `count`, the number of entries mapped.
         let entry = unsafe { entries.add(usize::from(position)) };
         // SAFETY: the kernel reads entries only between head and tail; this one is beyond the tail, so

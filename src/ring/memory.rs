@@ -7,6 +7,8 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
+use io_uring::types::BufRingEntry;
+
 /// A private anonymous mapping: page aligned, zeroed, and resident only where it has been touched.
 #[derive(Debug)]
 pub(super) struct Region {
@@ -35,9 +37,9 @@ impl Region {
         Ok(Self { base, bytes })
     }
 
-    /// The first byte.
-    pub(super) const fn base(&self) -> *mut u8 {
-        self.base.as_ptr()
+    /// The mapping as a ring of buffer descriptors.
+    pub(super) const fn entries(&self) -> *mut BufRingEntry {
+        self.base.as_ptr().cast()
     }
 
     /// The address of `bytes` bytes from `offset`, checked to lie inside.

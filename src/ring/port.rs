@@ -344,9 +344,9 @@ impl Ring {
     pub(super) fn notify(&mut self, on: bool) {
         let completion = self.uring.completion();
         if on {
-            completion.enable_eventfd()
+            completion.enable_eventfd();
         } else {
-            completion.disable_eventfd()
+            completion.disable_eventfd();
         }
     }
 

@@ -26,7 +26,7 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 }
 
 /// Makes the coming close a reset: what the other side broke off is broken off here too, and no port
-/// waits in TIME_WAIT for it.
+/// waits in `TIME_WAIT` for it.
 pub fn reset_on_close(socket: &impl AsFd) {
     // A socket that is already gone needs no option.
     let _ = SockRef::from(&socket.as_fd()).set_linger(Some(Duration::ZERO));

@@ -16,7 +16,7 @@ use crate::http::{
 };
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
-use crate::relay::Opening;
+use crate::relay::{FirstBytes, Opening};
 use crate::ring::Caller;
 use crate::sync::Arc;
 use crate::upstream::{Answer, Dialled, dial, read_answer};
@@ -88,12 +88,13 @@ impl Greeter {
                     .counters
                     .handshake_times
                     .observe(now.since(job.accepted));
-                let opening = opening.with_client(job.socket);
                 let (mut ring, mut wheel) = (self.floor.handle.ring(), self.floor.handle.wheel());
-                self.floor
-                    .tunnels
-                    .borrow_mut()
-                    .open(&mut ring, &mut wheel, opening, now);
+                self.floor.tunnels.borrow_mut().open(
+                    &mut ring,
+                    &mut wheel,
+                    (job.socket, opening),
+                    now,
+                );
                 return true;
             }
             Ok(None) => self.farewell(job.socket).await,
@@ -117,7 +118,7 @@ impl Greeter {
     }
 
     /// From the first byte to a verified answer. A plain response is relayed here, whole.
-    async fn serve(&mut self, job: &Job, visit: &mut Visit) -> Result<Option<Draft>, Stop> {
+    async fn serve(&mut self, job: &Job, visit: &mut Visit) -> Result<Option<Opening>, Stop> {
         let snapshot = Arc::clone(&self.floor.snapshot.borrow());
         let length = self.read_head(job, &snapshot).await?;
         let bytes = std::mem::take(&mut self.head);
@@ -134,7 +135,7 @@ impl Greeter {
         snapshot: &Snapshot,
         (head, early): (&[u8], &[u8]),
         visit: &mut Visit,
-    ) -> Result<Option<Draft>, Stop> {
+    ) -> Result<Option<Opening>, Stop> {
         let head = RequestHead::parse(head)
             .map_err(|error| Stop::Refuse(error.refusal(), Cow::Owned(error.to_string())))?;
         self.floor.counters.greeted.add(1);
@@ -143,16 +144,7 @@ impl Greeter {
         let route = find_route(snapshot, &head)?;
         visit.route = Some(route.id.0);
         let wish = wish_of(&head, route)?;
-        let peer = job.peer.ip();
-        let hop = Hop {
-            peer,
-            trusted: snapshot
-                .trusted_proxies
-                .iter()
-                .any(|block| block.contains(&peer.to_canonical())),
-            scheme: "http",
-            local: self.floor.listeners[job.listener as usize],
-        };
+        let hop = self.hop(job, snapshot);
         let pool = snapshot.pool(route.pool);
         let policy = self.floor.policy(route.pool);
         let dialled = dial(
@@ -182,14 +174,21 @@ impl Greeter {
             plain::relay(self, job, &dialled, answer, false).await?;
             return Ok(None);
         };
-        Ok(Some(self.draft(
-            job,
-            dialled,
-            route,
-            (answer, confirmed),
-            visit,
-            early,
-        )))
+        let first_bytes = FirstBytes {
+            answer: self.rendered(answer, confirmed)?,
+            from_client: early.to_vec(),
+            from_backend: self.answer[answer.end..].to_vec(),
+        };
+        Ok(Some(Opening {
+            peer: job.peer,
+            forwarded_for: visit.forwarded_for,
+            route: route.id.0,
+            backend_id: dialled.backend(),
+            backend: dialled.into_tunnel(),
+            deflate: confirmed.deflate,
+            first_bytes,
+            patience: patience(route),
+        }))
     }
 
     /// Reads until the head is whole; hands back its length.
@@ -260,31 +259,26 @@ impl Greeter {
             .map_err(|_| Refusal::BadBackendAnswer.into())
     }
 
-    fn draft(
-        &self,
-        job: &Job,
-        dialled: Dialled,
-        route: &Route,
-        (answer, confirmed): (Answer, Confirmed),
-        visit: &Visit,
-        early: &[u8],
-    ) -> Draft {
+    /// What the backend is told about the client's hop.
+    fn hop(&self, job: &Job, snapshot: &Snapshot) -> Hop<'static> {
+        let peer = job.peer.ip();
+        let canonical = peer.to_canonical();
+        Hop {
+            peer,
+            trusted: snapshot
+                .trusted_proxies
+                .iter()
+                .any(|block| block.contains(&canonical)),
+            scheme: "http",
+            local: self.floor.listeners[job.listener as usize],
+        }
+    }
+
+    /// The head that answers the client.
+    fn rendered(&self, answer: Answer, confirmed: Confirmed) -> Result<Vec<u8>, Stop> {
         let mut rendered = Vec::with_capacity(512);
-        if let Ok(head) = self.answer_head(answer) {
-            render_response(&head, Some(&confirmed), &mut rendered);
-        }
-        Draft {
-            peer: job.peer,
-            forwarded_for: visit.forwarded_for,
-            route: route.id.0,
-            backend_id: dialled.backend(),
-            backend: dialled.into_tunnel(),
-            deflate: confirmed.deflate,
-            answer: rendered,
-            early_client: early.to_vec(),
-            early_backend: self.answer[answer.end..].to_vec(),
-            patience: patience(route),
-        }
+        render_response(&self.answer_head(answer)?, Some(&confirmed), &mut rendered);
+        Ok(rendered)
     }
 
     pub(super) fn backend_failed(&self, dialled: &Dialled, failure: BackendFailure) {
@@ -346,36 +340,4 @@ fn wish_of(head: &RequestHead<'_>, route: &Route) -> Result<Wish, Stop> {
         return Err(Refusal::OriginForbidden.into());
     }
     Ok(Wish::Upgrade(upgrade.expected()))
-}
-
-/// A tunnel to be, complete but for the client's socket.
-pub(super) struct Draft {
-    peer: std::net::SocketAddr,
-    forwarded_for: Option<std::net::IpAddr>,
-    route: u16,
-    backend_id: crate::fleet::BackendId,
-    backend: OwnedFd,
-    deflate: bool,
-    answer: Vec<u8>,
-    early_client: Vec<u8>,
-    early_backend: Vec<u8>,
-    patience: crate::relay::Patience,
-}
-
-impl Draft {
-    fn with_client(self, client: OwnedFd) -> Opening {
-        Opening {
-            client,
-            backend: self.backend,
-            peer: self.peer,
-            forwarded_for: self.forwarded_for,
-            route: self.route,
-            backend_id: self.backend_id,
-            deflate: self.deflate,
-            answer: self.answer,
-            early_client: self.early_client,
-            early_backend: self.early_backend,
-            patience: self.patience,
-        }
-    }
 }

@@ -84,18 +84,14 @@ pub fn run(setup: Setup) -> io::Result<Goodbyes> {
 
 async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodbyes> {
     let bell = EventFd::for_parking()?;
-    let ring = Ring::new(setup.ring, setup.features, bell.as_fd())?;
-    let handle = Handle::new(ring, Wheel::new(Now::read()));
+    let own_ring = Ring::new(setup.ring, setup.features, bell.as_fd())?;
+    let handle = Handle::new(own_ring, Wheel::new(Now::read()));
     let ledger = Rc::new(Ledger::new(setup.table));
     let log = Rc::new(RefCell::new(setup.recorder));
     let mut rng = Rng::seeded(setup.seed);
-    let policies = setup
-        .snapshot
-        .pools
-        .iter()
-        .map(|pool| Policy::new(pool.policy, rng.next_u64()));
-    let policies = policies
-        .map(|policy| Rc::new(RefCell::new(policy)))
+    let pools = setup.snapshot.pools.iter();
+    let own = pools
+        .map(|pool| Rc::new(RefCell::new(Policy::new(pool.policy, rng.next_u64()))))
         .collect();
     let ledgers = Ledgers {
         fleet: Rc::clone(&ledger),
@@ -110,7 +106,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         jobs: Jobs::default(),
         sources: RefCell::new(Sources::default()),
         snapshot: RefCell::new(setup.snapshot),
-        policies: RefCell::new(policies),
+        policies: RefCell::new(own),
         ledger,
         counters: setup.counters,
         log,

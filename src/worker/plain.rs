@@ -32,9 +32,8 @@ pub(super) async fn relay(
     let mut body = BodyReader::new(framing);
     let mut rest = greeter.answer.split_off(answer.end);
     loop {
-        let progress = match body.feed(&rest) {
-            Ok(progress) => progress,
-            Err(_) => return Err(cut_off(greeter, job, dialled)),
+        let Ok(progress) = body.feed(&rest) else {
+            return Err(cut_off(greeter, job, dialled));
         };
         out.extend_from_slice(&rest[..progress.consumed]);
         let deadline = Now::read().after(limits::PLAIN_BODY_TIMEOUT);
