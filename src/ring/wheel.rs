@@ -169,7 +169,7 @@ mod tests {
     fn a_deadline_hours_away_comes_out_once_and_on_time() {
         let start = Now::from_nanos(1_000_000_007);
         let mut wheel = Wheel::new(start);
-        let deadline = start.after(Duration::from_secs(3 * 3600));
+        let deadline = start.after(Duration::from_hours(3));
         wheel.insert(deadline, token(1));
         let (mut due, mut wakes) = (Vec::new(), 0);
         while let Some(next) = wheel.next() {

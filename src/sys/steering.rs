@@ -141,7 +141,7 @@ mod tests {
     fn the_kernel_takes_the_program() {
         let options = ListenOptions {
             backlog: 8,
-            keepalive: Some(Duration::from_secs(60)),
+            keepalive: Some(Duration::from_mins(1)),
         };
         let listener = listen("127.0.0.1:0".parse().unwrap(), options).unwrap();
         attach(listener.as_fd(), &by_receiving_core(&[0, 1])).unwrap();
