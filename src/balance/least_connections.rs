@@ -30,16 +30,19 @@ impl LeastConnections {
     ) -> Option<&'a Member> {
         let start = self.start as usize % members.len().max(1);
         let (before, after) = members.split_at(start);
-        let candidates = (start..).zip(after).chain((0..).zip(before));
         let mut best: Option<(usize, Burden)> = None;
-        for (place, member) in candidates {
-            if tried.contains(member.id) {
-                continue;
-            }
+        let mut look = |place, member: &Member| {
             let burden = Burden::with_one_more(table.load(member.id).total(), member);
-            if best.is_none_or(|(_, least)| burden.is_below(least)) {
+            // Whether it was tried is asked last, since a new best is rare in a long scan.
+            if best.is_none_or(|(_, least)| burden.is_below(least)) && !tried.contains(member.id) {
                 best = Some((place, burden));
             }
+        };
+        for (place, member) in (start..).zip(after) {
+            look(place, member);
+        }
+        for (place, member) in before.iter().enumerate() {
+            look(place, member);
         }
         let (place, _) = best?;
         self.start = u32::try_from(place + 1).unwrap_or(0);
