@@ -33,29 +33,30 @@ impl Ledger {
 
     /// A backend was picked and a connection to it begins.
     pub fn connect_started(&self, id: BackendId) {
-        self.change(id, |held| held.connecting += 1);
-        self.table.connect_started(id);
+        if self.step(id, (1, 0)) {
+            self.table.connect_started(id);
+        }
     }
 
     /// The connection ended before it became a tunnel, for whatever reason.
     pub fn connect_ended(&self, id: BackendId) {
-        self.change(id, |held| held.connecting -= 1);
-        self.table.connect_ended(id);
+        if self.step(id, (-1, 0)) {
+            self.table.connect_ended(id);
+        }
     }
 
     /// The connection became a tunnel.
     pub fn opened(&self, id: BackendId) {
-        self.change(id, |held| {
-            held.connecting -= 1;
-            held.established += 1;
-        });
-        self.table.opened(id);
+        if self.step(id, (-1, 1)) {
+            self.table.opened(id);
+        }
     }
 
     /// The tunnel ended.
     pub fn closed(&self, id: BackendId) {
-        self.change(id, |held| held.established -= 1);
-        self.table.closed(id);
+        if self.step(id, (0, -1)) {
+            self.table.closed(id);
+        }
     }
 
     /// Counts something the backend did wrong.
@@ -68,8 +69,8 @@ impl Ledger {
         self.held[id.index()].get()
     }
 
-    /// Gives back every claim that is still out. Only the end of a worker calls it, when no task of it runs
-    /// any more; a second call finds nothing.
+    /// Gives back every claim that is still out, for the end of a worker. A task that outlives it and ends its
+    /// connection only then finds nothing to give back, and changes nothing; nor does a second call.
     pub fn give_back_all(&self) {
         for (row, held) in (0..).zip(&self.held) {
             let held = held.take();
@@ -79,11 +80,20 @@ impl Ledger {
         }
     }
 
-    fn change(&self, id: BackendId, step: impl FnOnce(&mut Load)) {
+    /// Changes what is held, unless it would give back what is not held: that would be taken from another worker.
+    fn step(&self, id: BackendId, (connecting, established): (i32, i32)) -> bool {
         let cell = &self.held[id.index()];
-        let mut held = cell.get();
-        step(&mut held);
-        cell.set(held);
+        let held = cell.get();
+        let connecting = held.connecting.checked_add_signed(connecting);
+        let established = held.established.checked_add_signed(established);
+        let (Some(connecting), Some(established)) = (connecting, established) else {
+            return false;
+        };
+        cell.set(Load {
+            established,
+            connecting,
+        });
+        true
     }
 }
 
@@ -144,5 +154,24 @@ mod tests {
         drop(ledger);
         assert_eq!(table.load(CHAT), Load::default());
         assert_eq!(table.failures(CHAT, BackendFailure::Refused), 1);
+    }
+
+    #[test]
+    fn an_end_after_everything_was_given_back_takes_nothing_from_another_worker() {
+        let table = Arc::new(SlotTable::new(1));
+        let other = Ledger::new(Arc::clone(&table));
+        other.connect_started(CHAT);
+        other.opened(CHAT);
+
+        let gone = Ledger::new(Arc::clone(&table));
+        gone.connect_started(CHAT);
+        gone.opened(CHAT);
+        gone.connect_started(CHAT);
+        gone.give_back_all();
+        gone.connect_ended(CHAT);
+        gone.opened(CHAT);
+        gone.closed(CHAT);
+        drop(gone);
+        assert_eq!(table.load(CHAT), other.held(CHAT));
     }
 }
