@@ -31,7 +31,7 @@ impl HeadScan {
             let bound = self.bound();
             let end = buffer.len().min(bound);
             let fresh = buffer.get(self.place..end).unwrap_or_default();
-            let Some(offset) = fresh.iter().position(|&byte| is_control(byte)) else {
+            let Some(offset) = first_control(fresh) else {
                 self.place = self.place.max(end);
                 return if self.place >= bound {
                     Err(self.too_long())
@@ -87,6 +87,25 @@ impl HeadScan {
             HeadError::HeaderLineTooLong
         }
     }
+}
+
+/// The place of the first control byte. Sixteen bytes at a time are asked whether one is among them, which
+/// the compiler turns into vector compares: half the time of asking each byte (benches/head.rs).
+fn first_control(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let among = |block: &[u8; 16]| {
+        block
+            .iter()
+            .fold(false, |found, &byte| found | is_control(byte))
+    };
+    for (number, block) in blocks.iter().enumerate() {
+        if among(block) {
+            let offset = block.iter().position(|&byte| is_control(byte))?;
+            return Some(number * 16 + offset);
+        }
+    }
+    let offset = rest.iter().position(|&byte| is_control(byte))?;
+    Some(blocks.len() * 16 + offset)
 }
 
 /// What a carriage return turned out to be.

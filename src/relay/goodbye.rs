@@ -233,6 +233,7 @@ impl Tunnels {
             return;
         }
         tunnel.side(end).ended = true;
+        tunnel.side(end).ours = Half::Closed;
         let closed = tunnel.is_closed();
         if !closed {
             tunnel.decide(end.party(), EndReason::Reset);
@@ -273,7 +274,8 @@ impl Tunnels {
             let side = tunnel.side(end);
             side.outbox.clear(core.ring, segments);
             let Some(socket) = &side.socket else { continue };
-            if broken_off {
+            // What was reset, or has had everything and our end of stream, needs none.
+            if broken_off && side.ours != Half::Closed {
                 crate::sys::reset_on_close(socket);
             }
             if side.busy() {

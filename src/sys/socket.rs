@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// A socket for dialling `address`, with Nagle's delay off.
+/// A socket for dialling `address`, with Nagle's delay off. The last packet of its handshake waits for the
+/// request head and travels with it (`TCP_QUICKACK` off, tcp(7)): one packet less for a tunnel.
 pub fn stream_for(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -15,6 +16,7 @@ pub fn stream_for(address: SocketAddr) -> io::Result<OwnedFd> {
         Some(Protocol::TCP),
     )?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_quickack(false)?;
     Ok(socket.into())
 }
 
