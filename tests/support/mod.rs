@@ -196,9 +196,16 @@ pub struct Puppet {
 
 impl Puppet {
     pub fn new() -> Self {
-        Self {
-            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-        }
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// A puppet at an address of the test's choice, for one that comes back.
+    pub fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        // Linux lets an accept time out like a read, so no test waits forever for a connection.
+        let patience = socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE));
+        patience.unwrap();
+        Self { listener }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -232,7 +239,12 @@ pub fn right_answer() -> String {
 
 /// The value of a metric, all its rows added up. `row` may name labels: `name{reason="no_route"`.
 pub fn metric(ringway: &Running, row: &str) -> f64 {
-    let mut stream = connect(ringway.control);
+    metric_at(ringway.control, row)
+}
+
+/// The same from the control listener at this address, which may be another process's.
+pub fn metric_at(control: SocketAddr, row: &str) -> f64 {
+    let mut stream = connect(control);
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n")
         .unwrap();
@@ -254,9 +266,14 @@ pub fn metric(ringway: &Running, row: &str) -> f64 {
 
 /// Waits until a metric has a value; the metrics page is the event that tests wait for.
 pub fn wait_for_metric(ringway: &Running, row: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+    wait_for_metric_at(ringway.control, row, wanted)
+}
+
+/// The same for the control listener at this address.
+pub fn wait_for_metric_at(control: SocketAddr, row: &str, wanted: impl Fn(f64) -> bool) -> f64 {
     let start = ringway::clock::Now::read();
     loop {
-        let value = metric(ringway, row);
+        let value = metric_at(control, row);
         if wanted(value) {
             return value;
         }

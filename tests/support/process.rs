@@ -1,0 +1,78 @@
+//! Ringway as its own process, for tests that count its descriptors or take them away.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// A `ringway run` of its own, killed when dropped.
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    pub control: SocketAddr,
+    _config: tempfile::TempDir,
+}
+
+impl Process {
+    /// One worker in front of these backends, with at most `files` descriptors.
+    pub fn start(backends: &[SocketAddr], files: u32) -> Self {
+        let list: Vec<String> = backends.iter().map(|one| format!("\"{one}\"")).collect();
+        let text = format!(
+            "[workers]\ncores = 1\n[control]\nbind = \"127.0.0.1:0\"\naccess_log = \"off\"\n\
+             [listeners.test]\nbind = [\"127.0.0.1:0\"]\n[limits]\nhead_timeout = \"20s\"\n\
+             [pools.p]\nbackends = [{}]\n[[routes]]\npool = \"p\"\n",
+            list.join(", ")
+        );
+        let config = tempfile::tempdir().unwrap();
+        let file = config.path().join("ringway.toml");
+        std::fs::write(&file, text).unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -n \"$1\" && exec \"$2\" run -c \"$3\"", "sh"])
+            .args([&files.to_string(), env!("CARGO_BIN_EXE_ringway")])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut after = |start: &str| {
+            let found = lines.find_map(|line| {
+                let line = line.unwrap();
+                Some(line.split_once(start)?.1.to_owned())
+            });
+            found.unwrap_or_else(|| panic!("it never said {start:?}"))
+        };
+        let address = after("listening on ").parse().unwrap();
+        let control = after("metrics on http://");
+        let control = control.trim_end_matches("/metrics").parse().unwrap();
+        // What it says later is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            address,
+            control,
+            _config: config,
+        }
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Its resident memory in KiB.
+    pub fn resident_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
