@@ -7,7 +7,7 @@ mod support;
 use std::io::Write as _;
 
 use http::{Answer, Bystander, ask, assert_refused, assert_refuses, refusals};
-use support::{Fixture, Puppet, connect, metric, start_with, upgrade_head};
+use support::{Fixture, Puppet, connect, metric, read_frame, start_with, upgrade_head};
 
 /// The right upgrade with one thing changed; the change must be one.
 fn changed(from: &str, to: &str) -> String {
@@ -252,6 +252,37 @@ fn what_is_not_http_at_all_is_a_400() {
     ] {
         assert_refuses(&fixture.ringway, bytes, (400, "bad_request"), "");
     }
+}
+
+#[test]
+fn while_ringway_goes_down_nobody_new_is_let_in() {
+    let fixture = Fixture::echo(1, "[drain]\ntime = \"0s\"\ndeadline = \"20s\"\n");
+    let mut leaving = support::open_tunnel(fixture.address());
+    // In line before the drain begins, and greeted after.
+    let mut waiting = connect(fixture.address());
+    support::wait_for_metric(&fixture.ringway, "ringway_handshakes_open", |open| {
+        open == 1.0
+    });
+    fixture.ringway.stop();
+    assert_eq!(read_frame(&mut leaving).unwrap().0, 0x88);
+    // Whoever was in line is still served, and told goodbye like the others.
+    waiting.write_all(upgrade_head("/ws").as_bytes()).unwrap();
+    let head = support::read_head(&mut waiting);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let (first, payload) = read_frame(&mut waiting).unwrap();
+    assert_eq!((first, &payload[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
+    // A newcomer is not left hanging in a queue that nobody empties: the kernel refuses it.
+    let start = ringway::clock::Now::read();
+    while std::net::TcpStream::connect(fixture.address()).is_ok() {
+        let waited = ringway::clock::Now::read().since(start);
+        assert!(waited < support::PATIENCE, "the listener is still open");
+    }
+    for client in [&mut leaving, &mut waiting] {
+        let goodbye = support::client_frame(8, &1001_u16.to_be_bytes());
+        client.write_all(&goodbye).unwrap();
+    }
+    let outcome = fixture.ringway.wait();
+    assert_eq!((outcome.clean, outcome.cut), (2, 0));
 }
 
 #[test]

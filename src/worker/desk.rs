@@ -33,7 +33,8 @@ pub(super) struct Desk {
 
 /// A listener and whether its accept is armed.
 struct Listening {
-    socket: Arc<OwnedFd>,
+    /// Given up by a drain, so that the kernel refuses whoever comes after it.
+    socket: Option<Arc<OwnedFd>>,
     armed: bool,
 }
 
@@ -46,7 +47,23 @@ struct Drain {
     deadline: Now,
     tunnels: usize,
     told: usize,
-    all_told: bool,
+}
+
+impl Drain {
+    /// How many tunnels more are to be told by now. When the time is over that is everyone, each time: a
+    /// handshake that was under way may become a tunnel yet.
+    fn due(&mut self, now: Now) -> usize {
+        if now >= self.told_by {
+            return usize::MAX;
+        }
+        let spread = self.told_by.since(self.started).as_nanos().max(1);
+        let passed = now.since(self.started).as_nanos().min(spread);
+        let due = self.tunnels as u128 * passed / spread;
+        let due = usize::try_from(due).unwrap_or(usize::MAX);
+        let count = due.saturating_sub(self.told);
+        self.told = due;
+        count
+    }
 }
 
 impl Desk {
@@ -54,7 +71,7 @@ impl Desk {
         let listeners = listeners
             .into_iter()
             .map(|socket| Listening {
-                socket,
+                socket: Some(socket),
                 armed: false,
             })
             .collect();
@@ -85,12 +102,12 @@ impl Desk {
 
     fn arm(&mut self, ring: &mut Ring, number: usize) {
         let listening = &mut self.listeners[number];
-        if !listening.armed && self.drain.is_none() {
+        if let Some(socket) = &listening.socket
+            && !listening.armed
+            && self.drain.is_none()
+        {
             listening.armed = true;
-            ring.accept(
-                listening.socket.as_fd(),
-                u32::try_from(number).unwrap_or(u32::MAX),
-            );
+            ring.accept(socket.as_fd(), u32::try_from(number).unwrap_or(u32::MAX));
         }
     }
 
@@ -143,9 +160,11 @@ impl Desk {
         now: Now,
         (told_by, deadline): (Now, Now),
     ) {
-        for (number, listening) in (0..).zip(&self.listeners) {
+        for (number, listening) in (0..).zip(&mut self.listeners) {
             if listening.armed {
                 ring.stop_accepting(number);
+            } else {
+                listening.socket = None;
             }
         }
         self.floor.draining.set(true);
@@ -156,7 +175,6 @@ impl Desk {
             deadline,
             tunnels,
             told: 0,
-            all_told: false,
         });
         self.step_drain(ring, wheel, now);
     }
@@ -164,17 +182,9 @@ impl Desk {
     /// Tells as many tunnels goodbye as are due by now, and looks whether everyone has left.
     fn step_drain(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
         let Some(drain) = &mut self.drain else { return };
-        let spread = drain.told_by.since(drain.started).as_nanos().max(1);
-        let passed = now.since(drain.started).as_nanos().min(spread);
-        let due = if now >= drain.told_by {
-            usize::MAX
-        } else {
-            usize::try_from(drain.tunnels as u128 * passed / spread).unwrap_or(usize::MAX)
-        };
-        let count = due.saturating_sub(drain.told);
-        drain.told = due;
+        let count = drain.due(now);
         let mut tunnels = self.floor.tunnels.borrow_mut();
-        drain.all_told = tunnels.drain(ring, wheel, now, (count, drain.deadline));
+        tunnels.drain(ring, wheel, now, (count, drain.deadline));
         let everyone_left = tunnels.is_empty() && self.floor.greeting.get() == 0;
         // The tunnels' own deadlines fire with the wheel; two more ticks are theirs.
         let over = now > drain.deadline.after(limits::WHEEL_TICK * 4);
@@ -189,6 +199,9 @@ impl Dispatch for Desk {
     fn accepted(&mut self, ring: &mut Ring, accepted: Accepted, now: Now) {
         let number = accepted.listener as usize;
         self.listeners[number].armed = accepted.more;
+        if self.drain.is_some() && !accepted.more {
+            self.listeners[number].socket = None;
+        }
         match accepted.connection {
             Ok(socket) => {
                 self.welcome(ring, socket, accepted.listener, now);
