@@ -1,5 +1,9 @@
 //! Ringway as its own process, for tests that count its descriptors or take them away.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of it"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -58,6 +62,20 @@ impl Process {
     pub fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Waits until it has at most so many open.
+    pub fn wait_for_descriptors(&self, most: usize) {
+        let start = ringway::clock::Now::read();
+        while self.descriptors() > most {
+            let waited = ringway::clock::Now::read().since(start);
+            let open = self.descriptors();
+            assert!(
+                waited < crate::support::PATIENCE,
+                "{open} instead of {most}"
+            );
+            std::thread::yield_now();
+        }
     }
 
     /// Its resident memory in KiB.
