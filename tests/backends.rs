@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use http::{Answer, assert_refused, header, refusals};
+use http::{Answer, assert_refused, header, refusals, start_text};
 use ringway::control::Running;
 use support::{
     ACCEPT, Fixture, Puppet, client_frame, connect, metric, open_tunnel, read_frame, read_head,
@@ -323,9 +323,7 @@ fn a_weight_of_three_gets_three_of_four() {
          [listeners.l]\nbind = \"127.0.0.1:0\"\n[pools.p]\npolicy = \"round-robin\"\n\
          backends = [{{ address = \"{heavy}\", weight = 3 }}, \"{light}\"]\n[[routes]]\npool = \"p\"\n"
     );
-    let config = ringway::config::parse("test.toml", &text).unwrap();
-    let service = ringway::admin::service();
-    let ringway = Running::start(&config, service, ringway::control::Signals::Ignore).unwrap();
+    let ringway = start_text(&text);
     let _clients: Vec<_> = (0..16).map(|_| open_tunnel(ringway.listening[0])).collect();
     assert_eq!(
         (open_at(&ringway, heavy), open_at(&ringway, light)),
@@ -367,9 +365,7 @@ fn start_least(backends: &[SocketAddr]) -> Running {
          backends = [{}]\n[[routes]]\npool = \"p\"\n",
         list.join(", ")
     );
-    let config = ringway::config::parse("test.toml", &text).unwrap();
-    let service = ringway::admin::service();
-    Running::start(&config, service, ringway::control::Signals::Ignore).unwrap()
+    start_text(&text)
 }
 
 fn open_at(ringway: &Running, backend: SocketAddr) -> f64 {

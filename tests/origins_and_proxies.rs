@@ -7,7 +7,7 @@ mod support;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use http::{assert_refuses, header, refusals};
+use http::{assert_refuses, header, refusals, start_text};
 use ringway::control::Running;
 use support::{Fixture, Puppet, connect, read_head, start, start_with, upgrade_head};
 
@@ -240,9 +240,7 @@ fn an_ipv6_client_is_named_as_rfc_7239_wants_it() {
          [listeners.l]\nbind = \"[::1]:0\"\n[pools.p]\nbackends = [\"{}\"]\n[[routes]]\npool = \"p\"\n",
         puppet.address()
     );
-    let config = ringway::config::parse("test.toml", &text).unwrap();
-    let service = ringway::admin::service();
-    let ringway = Running::start(&config, service, ringway::control::Signals::Ignore).unwrap();
+    let ringway = start_text(&text);
     let by: SocketAddr = ringway.listening[0];
     assert!(by.is_ipv6());
     let head = upgrade_head("/ws").replace("Host: test", "Host: [::1]:80");

@@ -261,7 +261,8 @@ impl Dispatch for Desk {
 
     fn between_batches(&mut self) -> bool {
         for _ in 0..std::mem::take(&mut self.greeters_wanted) {
-            glommio::spawn_local(greet::run(Rc::clone(&self.floor))).detach();
+            let greeter = greet::run(Rc::clone(&self.floor));
+            glommio::spawn_local(self.floor.crew.keep(greeter)).detach();
         }
         std::mem::take(&mut self.queued)
     }

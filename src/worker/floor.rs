@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use super::crew::Crew;
 use super::jobs::{Job, Jobs};
 use super::sources::Sources;
 use crate::access_log::{Record, Recorder, RefusalRecord};
@@ -31,6 +32,7 @@ pub(super) struct Floor {
     pub(super) handle: Handle,
     pub(super) tunnels: RefCell<Tunnels>,
     pub(super) jobs: Jobs,
+    pub(super) crew: Rc<Crew>,
     pub(super) sources: RefCell<Sources>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
     /// One for each pool of the snapshot, at the place its id names.

@@ -5,6 +5,7 @@
 //!                          │ 429, 503           │ 4xx, 5xx
 //! ```
 
+mod crew;
 mod desk;
 mod floor;
 mod greet;
@@ -35,6 +36,7 @@ use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
+use crew::Crew;
 use desk::Desk;
 use floor::Floor;
 use jobs::Jobs;
@@ -104,6 +106,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         handle: handle.clone(),
         tunnels: RefCell::new(Tunnels::new(ledgers, rng)),
         jobs: Jobs::default(),
+        crew: Rc::new(Crew::default()),
         sources: RefCell::new(Sources::default()),
         snapshot: RefCell::new(setup.snapshot),
         policies: RefCell::new(own),
@@ -135,6 +138,7 @@ impl Drop for TearDown {
         // Tasks that never came to their end keep the floor; what stands on it goes here.
         drop(floor.jobs.take_all());
         floor.handle.close();
+        floor.crew.dismiss();
         if let Ok(mut tunnels) = floor.tunnels.try_borrow_mut() {
             tunnels.abandon();
         }

@@ -59,6 +59,14 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     value
 }
 
+/// A Ringway in this process with this configuration, whole.
+pub fn start_text(text: &str) -> Running {
+    let config =
+        ringway::config::parse("test.toml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let service = ringway::admin::service();
+    Running::start(&config, service, ringway::control::Signals::Ignore).unwrap()
+}
+
 /// Sends these bytes on a new connection and reads the answer whole.
 pub fn ask(address: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = connect(address);
