@@ -248,6 +248,12 @@ fn chunks_that_two_readers_could_read_differently_end_the_answer() {
         let end = client.read_to_end(&mut got).map_err(|error| error.kind());
         assert_eq!(end, Err(ErrorKind::ConnectionReset), "{body:?}");
     }
+    let failures = "ringway_backend_failures_total";
+    assert_eq!(
+        metric(&ringway, &format!("{failures}{{reason=\"bad_answer\"")),
+        5.0
+    );
+    assert_eq!(metric(&ringway, failures), 5.0);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) async fn relay(
     let mut rest = greeter.answer.split_off(answer.end);
     loop {
         let Ok(progress) = body.feed(&rest) else {
-            return Err(cut_off(greeter, job, dialled));
+            let failure = BackendFailure::BadAnswer;
+            return Err(cut_off(greeter, job, dialled, failure));
         };
         out.extend_from_slice(&rest[..progress.consumed]);
         let deadline = Now::read().after(limits::PLAIN_BODY_TIMEOUT);
@@ -41,7 +42,11 @@ pub(super) async fn relay(
             .caller
             .send_all(job.socket.as_fd(), std::mem::take(&mut out), deadline)
             .await;
-        out = sent.map_err(|_| Stop::Over)?;
+        out = sent.map_err(|_| {
+            // A client too slow for its body must not take the part it reads later for the whole.
+            crate::sys::reset_on_close(&job.socket);
+            Stop::Over
+        })?;
         out.clear();
         if progress.done {
             return Ok(());
@@ -54,22 +59,22 @@ pub(super) async fn relay(
         {
             Ok(0) if body.end_of_stream().is_ok() => return Ok(()),
             Ok(bytes) if bytes > 0 => {}
-            Ok(_) => return Err(cut_off(greeter, job, dialled)),
+            Ok(_) => return Err(cut_off(greeter, job, dialled, BackendFailure::Closed)),
             Err(error) => {
                 debug_assert_ne!(
                     error.kind(),
                     io::ErrorKind::InvalidInput,
                     "a request of our own"
                 );
-                return Err(cut_off(greeter, job, dialled));
+                return Err(cut_off(greeter, job, dialled, BackendFailure::Closed));
             }
         }
     }
 }
 
 /// The body broke off: the client must not take it for whole, so its connection is reset.
-fn cut_off(greeter: &Greeter, job: &Job, dialled: &Dialled) -> Stop {
-    greeter.backend_failed(dialled, BackendFailure::Closed);
+fn cut_off(greeter: &Greeter, job: &Job, dialled: &Dialled, failure: BackendFailure) -> Stop {
+    greeter.backend_failed(dialled, failure);
     crate::sys::reset_on_close(&job.socket);
     Stop::Over
 }
