@@ -28,6 +28,8 @@ pub(super) struct Desk {
     greeters_wanted: usize,
     /// Something was put in line since the tasks last ran.
     queued: bool,
+    /// Entries into the ring that were counted.
+    enters_seen: u64,
     finished: bool,
 }
 
@@ -83,6 +85,7 @@ impl Desk {
             rearm: false,
             greeters_wanted: 0,
             queued: false,
+            enters_seen: 0,
             finished: false,
         }
     }
@@ -257,6 +260,9 @@ impl Dispatch for Desk {
         let (home, total) = ring.buffers.home_and_total();
         self.floor.counters.buffers_home.set(home.into());
         self.floor.counters.buffers_total.set(total.into());
+        let enters = ring.enters();
+        let fresh = enters - std::mem::replace(&mut self.enters_seen, enters);
+        self.floor.counters.ring_enters.add(fresh);
     }
 
     fn between_batches(&mut self) -> bool {

@@ -105,6 +105,13 @@ impl Floor {
         }
     }
 
+    /// A connection accepted then is given its answer now, whatever that is.
+    pub(super) fn answered(&self, accepted: Now) -> Now {
+        let now = Now::read();
+        self.counters.handshake_times.observe(now.since(accepted));
+        now
+    }
+
     /// Whether one more refusal may be sent.
     pub(super) fn may_refuse(&self) -> bool {
         self.refusing.get() < limits::REFUSALS_MAX

@@ -83,11 +83,7 @@ impl Greeter {
         };
         match outcome {
             Ok(Some(opening)) => {
-                let now = Now::read();
-                self.floor
-                    .counters
-                    .handshake_times
-                    .observe(now.since(job.accepted));
+                let now = self.floor.answered(job.accepted);
                 let (mut ring, mut wheel) = (self.floor.handle.ring(), self.floor.handle.wheel());
                 self.floor.tunnels.borrow_mut().open(
                     &mut ring,
@@ -101,6 +97,7 @@ impl Greeter {
             Err(Stop::Over) => self.floor.handle.ring().close(job.socket),
             Err(Stop::Refuse(refusal, detail)) => {
                 self.floor.refused(refusal, job.peer, job.accepted, visit);
+                self.floor.answered(job.accepted);
                 let mut answer = Vec::new();
                 render_refusal(refusal, &detail, &mut answer);
                 let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);

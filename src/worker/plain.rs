@@ -29,6 +29,7 @@ pub(super) async fn relay(
     let mut out = Vec::with_capacity(1024);
     render_response(&head, None, &mut out);
     greeter.floor.counters.plain_responses.add(1);
+    greeter.floor.answered(job.accepted);
     let mut body = BodyReader::new(framing);
     let mut rest = greeter.answer.split_off(answer.end);
     loop {
