@@ -209,6 +209,22 @@ pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
 pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
 /// How often glommio's tasks may interrupt a busy driver.
 pub const EXECUTOR_PREEMPT: Duration = Duration::from_millis(10);
+/// glommio 0.9 makes no executor under a lower limit of locked memory, whatever the process's capabilities.
+pub const LOCKED_BYTES_LEAST: u64 = 512 * 1024;
+/// What a worker's rings count against that limit: three of the executor and its memory, our own and its
+/// buffer rings, some 350 KiB, measured on 6.18.
+pub const LOCKED_BYTES_PER_WORKER: u64 = 384 * 1024;
+
+/// The limit of locked memory that so many workers need. `unbounded` says that the process may lock more
+/// than its limit (`CAP_IPC_LOCK`).
+pub const fn locked_bytes(workers: usize, unbounded: bool) -> u64 {
+    let rings = workers as u64 * LOCKED_BYTES_PER_WORKER;
+    if unbounded || rings < LOCKED_BYTES_LEAST {
+        LOCKED_BYTES_LEAST
+    } else {
+        rings
+    }
+}
 
 // --- Settings: what holds if nobody says otherwise, and how far one may go ---
 

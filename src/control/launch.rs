@@ -28,27 +28,41 @@ pub enum StartError {
     #[error("workers.cores: core {0} is not among those this process may use ({1:?})")]
     Core(usize, Vec<usize>),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", hint(.source))]
+    #[error("cannot listen on {address}: {error}{}", hint(.error))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The control listener's address cannot be listened on.
-    #[error("control.bind: cannot listen on {address}: {source}{}", hint(.source))]
+    #[error("control.bind: cannot listen on {address}: {error}{}", hint(.error))]
     Control {
         /// The address.
         address: SocketAddr,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
+    },
+    /// The limit of locked memory leaves no room for the workers' rings.
+    #[error(
+        "the limit of locked memory is {} KiB, and {workers} workers need {} KiB; raise it \
+         (LimitMEMLOCK={wanted} in the service unit, or ulimit -l {})",
+        .found / 1024, .wanted / 1024, .wanted / 1024
+    )]
+    LockedMemory {
+        /// The limit, as far as this process may raise it.
+        found: u64,
+        /// What the workers need.
+        wanted: u64,
+        /// How many there are.
+        workers: usize,
     },
     /// There are more backends than slots.
     #[error(transparent)]
     Table(#[from] TableFull),
     /// Anything else the system refused.
     #[error("{0}: {1}")]
-    System(&'static str, #[source] io::Error),
+    System(&'static str, io::Error),
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -85,6 +99,10 @@ impl Launch {
         Limit::raise_to_hard(Resource::Files)
             .map_err(|error| StartError::System("cannot raise the limit of open files", error))?;
         let cores = cores(&config.workers.cores, &sys::cpu::allowed())?;
+        let locked = Limit::raise_to_hard(Resource::LockedMemory).map_err(|error| {
+            StartError::System("cannot raise the limit of locked memory", error)
+        })?;
+        locked_memory(locked, cores.len(), sys::proc::may_lock_memory())?;
         let listeners = listeners(config, &cores)?;
         let backends = config
             .pools
@@ -152,6 +170,20 @@ fn cores(wanted: &Cores, allowed: &[usize]) -> Result<Vec<usize>, StartError> {
     }
 }
 
+/// Whether the rings of so many workers fit under the limit. A worker that found out by itself would die of
+/// it, again and again.
+fn locked_memory(limit: Limit, workers: usize, unbounded: bool) -> Result<(), StartError> {
+    let wanted = limits::locked_bytes(workers, unbounded);
+    match limit.soft {
+        Some(found) if found < wanted => Err(StartError::LockedMemory {
+            found,
+            wanted,
+            workers,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// One listener for each worker and address. Within a group the order is that of the workers, which is
 /// what the steering program counts on.
 fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartError> {
@@ -163,10 +195,10 @@ fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartErro
         };
         for address in &listener.addresses {
             let mut address = *address;
-            let failed = |source| StartError::Listen { address, source };
+            let failed = |error| StartError::Listen { address, error };
             free_for_us(address).map_err(failed)?;
             for worker in &mut all {
-                let failed = |source| StartError::Listen { address, source };
+                let failed = |error| StartError::Listen { address, error };
                 let socket = sys::listen(address, options).map_err(failed)?;
                 // Port 0 asks for any port; the rest of the group joins the one that was given.
                 address = local_address(&socket).map_err(failed)?;
@@ -177,7 +209,7 @@ fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartErro
             {
                 let program = sys::by_receiving_core(cores);
                 sys::attach(socket.as_fd(), &program)
-                    .map_err(|source| StartError::Listen { address, source })?;
+                    .map_err(|error| StartError::Listen { address, error })?;
             }
         }
     }
@@ -223,6 +255,33 @@ mod tests {
             cores(&Cores::List(vec![2]), &allowed),
             Err(StartError::Core(2, _))
         ));
+    }
+
+    #[test]
+    fn what_the_kernel_said_is_said_once() {
+        let error = StartError::Listen {
+            address: "127.0.0.1:80".parse().unwrap(),
+            error: io::ErrorKind::PermissionDenied.into(),
+        };
+        // No source beside the text: a chain of causes would print it again.
+        assert!(std::error::Error::source(&error).is_none());
+        assert_eq!(error.to_string().matches("permission denied").count(), 1);
+    }
+
+    #[test]
+    fn too_little_locked_memory_is_told_before_a_worker_fails_on_it() {
+        let most = |hard| Limit { soft: hard, hard };
+        let least = limits::LOCKED_BYTES_LEAST;
+        assert!(locked_memory(most(None), 64, false).is_ok());
+        assert!(locked_memory(most(Some(least)), 1, false).is_ok());
+        assert!(locked_memory(most(Some(least)), 64, true).is_ok());
+        assert!(locked_memory(most(Some(least - 1)), 1, true).is_err());
+        let error = locked_memory(most(Some(least)), 64, false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the limit of locked memory is 512 KiB, and 64 workers need 24576 KiB; raise it \
+             (LimitMEMLOCK=25165824 in the service unit, or ulimit -l 24576)"
+        );
     }
 
     #[test]

@@ -330,7 +330,7 @@ fn listen_for_control(address: SocketAddr) -> Result<std::net::TcpListener, Star
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    open().map_err(|source| StartError::Control { address, source })
+    open().map_err(|error| StartError::Control { address, error })
 }
 
 fn log_writer(

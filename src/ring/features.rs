@@ -33,10 +33,10 @@ pub enum ProbeError {
         "io_uring cannot be used here ({0}); Linux 6.1 or newer is needed, with the sysctl \
              kernel.io_uring_disabled at 0 and no seccomp filter that forbids it"
     )]
-    Unavailable(#[source] io::Error),
+    Unavailable(io::Error),
     /// The kernel is older than the flags every worker needs.
     #[error("this kernel's io_uring is too old ({0}); Linux 6.1 or newer is needed")]
-    TooOld(#[source] io::Error),
+    TooOld(io::Error),
     /// The locked-memory limit leaves no room.
     #[error(
         "the locked-memory limit leaves no room for io_uring; raise it (ulimit -l, LimitMEMLOCK=)"

@@ -120,6 +120,12 @@ impl ProcessUsage {
     }
 }
 
+/// Whether this process may lock memory beyond its limit (`CAP_IPC_LOCK`).
+pub fn may_lock_memory() -> bool {
+    let status = text("/proc/self/status").unwrap_or_default();
+    field_text(&status, "CapEff:").is_some_and(has_ipc_lock)
+}
+
 /// Resident memory of a process, by its number or `self`.
 pub fn resident_bytes(pid: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -191,7 +197,7 @@ impl Host {
             files: Limit::read(Resource::Files).ok(),
             files_ceiling: setting("/proc/sys/fs/nr_open"),
             locked_memory: Limit::read(Resource::LockedMemory).ok(),
-            may_lock_memory: field_text(&status, "CapEff:").is_some_and(has_ipc_lock),
+            may_lock_memory: may_lock_memory(),
             accept_queue_max: setting("/proc/sys/net/core/somaxconn"),
             syn_queue_max: setting("/proc/sys/net/ipv4/tcp_max_syn_backlog"),
             ports: text("/proc/sys/net/ipv4/ip_local_port_range")

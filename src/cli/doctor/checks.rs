@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::finding::Finding;
 use super::{DoctorArgs, RING};
+use crate::limits;
 use crate::sys::proc::{Host, KernelVersion, Limit};
 
 /// Everything that is looked at, in the order it is printed.
@@ -79,22 +80,22 @@ fn open_files(host: &Host, args: &DoctorArgs) -> Finding {
 }
 
 fn locked_memory(host: &Host) -> Finding {
-    let workers = host.cpus_allowed.len().max(1) as u64;
-    let wants = workers * LOCKED_BYTES_PER_WORKER;
-    let found = if host.may_lock_memory {
-        "no limit (CAP_IPC_LOCK)".to_owned()
+    let workers = host.cpus_allowed.len().max(1);
+    let wants = limits::locked_bytes(workers, host.may_lock_memory);
+    let needs = if host.may_lock_memory {
+        "whatever the workers (CAP_IPC_LOCK)".to_owned()
     } else {
-        limit_text(host.locked_memory, size)
+        format!("for {workers} workers")
     };
     Finding::ok(
         "locked memory",
-        found,
-        format!("{} for {workers} workers", size(wants)),
+        limit_text(host.locked_memory, size),
+        format!("{} {needs}", size(wants)),
     )
-    .or_fail(
-        host.may_lock_memory || reaches(host.locked_memory, wants),
-        || raise_limit("memlock", wants),
-    )
+    // `run` raises the soft limit by itself, so the hard one decides.
+    .or_fail(reaches(host.locked_memory, wants), || {
+        raise_limit("memlock", wants)
+    })
 }
 
 fn accept_queue(host: &Host) -> Finding {
@@ -126,10 +127,11 @@ fn queue(check: &str, found: Option<u64>, setting: &str, wants: u64) -> Finding 
 /// A tunnel needs a local port of its own for each backend address, so backends multiply the range.
 fn ports(host: &Host, args: &DoctorArgs) -> Finding {
     let per_backend = args.tunnels.div_ceil(args.backends);
-    let wants = format!(
-        "{per_backend} for each of {} backends (net.ipv4.ip_local_port_range)",
-        args.backends
-    );
+    let whose = match args.backends {
+        1 => "one backend".to_owned(),
+        count => format!("each of {count} backends"),
+    };
+    let wants = format!("{per_backend} for {whose} (net.ipv4.ip_local_port_range)");
     let Some(ports) = &host.ports else {
         return Finding::ok("local ports", UNKNOWN, wants);
     };
@@ -219,9 +221,9 @@ fn memory(host: &Host, args: &DoctorArgs) -> Finding {
 /// What the ring's probe found. Only the ring itself is needed, and its note says what stands in the way;
 /// the rest makes it faster.
 pub(super) fn feature((name, there, note): (String, bool, String)) -> Finding {
-    let found = if there { "there" } else { "missing" };
+    let found = if there { "available" } else { "missing" };
     if name == RING {
-        Finding::ok(&name, found, "there").or_fail(there, || note)
+        Finding::ok(&name, found, "Linux 6.1").or_fail(there, || note)
     } else {
         Finding::ok(&name, found, note).or_warn(there, || {
             "boot a newer kernel; Ringway runs without it".to_owned()
@@ -273,8 +275,6 @@ const GIB: u64 = 1024 * MIB;
 const FILES_PER_TUNNEL: u64 = 2;
 /// Rings, listeners, logs, the control thread, and handshakes under way.
 const FILES_SPARE: u64 = 1_024;
-/// Three rings of the executor and its memory, our ring and its buffer rings: some 350 KiB, measured on 6.18.
-const LOCKED_BYTES_PER_WORKER: u64 = 384 * 1024;
 const ACCEPT_QUEUE: u64 = 4_096;
 const SYN_QUEUE: u64 = 4_096;
 /// From 1024 to 65535, the widest range that leaves the well-known ports alone.
@@ -419,15 +419,25 @@ mod tests {
     }
 
     #[test]
-    fn locked_memory_is_free_for_who_may_lock() {
-        let finding = one("locked memory", |host| {
-            host.locked_memory = Some(Limit {
-                soft: Some(0),
-                hard: Some(0),
-            });
-            host.may_lock_memory = true;
-        });
-        assert_eq!(finding.status, Status::Ok);
+    fn who_may_lock_memory_needs_no_more_than_the_executor_asks_for() {
+        let with = |bytes| {
+            one("locked memory", |host| {
+                host.cpus_allowed = (0..64).collect();
+                host.locked_memory = Some(Limit {
+                    soft: Some(0),
+                    hard: Some(bytes),
+                });
+                host.may_lock_memory = true;
+            })
+        };
+        assert_eq!(with(limits::LOCKED_BYTES_LEAST).status, Status::Ok);
+        let low = with(limits::LOCKED_BYTES_LEAST - 1);
+        complains(
+            &low,
+            Status::Fail,
+            "may rise to 511 KiB",
+            "--memlock=524288:524288",
+        );
     }
 
     #[test]
