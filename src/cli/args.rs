@@ -24,24 +24,23 @@ pub struct Cli {
     command: Command,
 }
 
+// A command is described where its arguments are: a line here would hide the longer text there.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the balancer.
     Run(RunArgs),
     /// Check a configuration and print every mistake in it.
+    ///
+    /// Each mistake is one line: file, line, setting, what was expected, what was found. The exit code is 1 if there
+    /// is any. Nothing is started, so whether addresses are free is not asked.
     #[command(after_help = "Example:\n  ringway check -c ringway.toml")]
     Check {
-        /// The file.
+        /// The configuration.
         #[arg(short, long, default_value = "ringway.toml", value_name = "FILE")]
         config: PathBuf,
     },
-    /// Start three small backends and the balancer in front of them.
     Demo(DemoArgs),
-    /// Load a WebSocket server, this one or another, and report honestly.
     Bench(BenchArgs),
-    /// Check this machine and say how to fix what is missing.
     Doctor(DoctorArgs),
-    /// Run echo backends until standard input ends; for benchmarks.
     #[command(hide = true)]
     Echo(EchoArgs),
 }

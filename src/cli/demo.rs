@@ -51,14 +51,18 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let running = Running::start(&config, admin::service(), Signals::Heed)
         .context("cannot start the demo; another address can be given with --bind and --control")?;
     let (listening, control) = (running.listening[0], running.control);
+    // As it was called: after `cargo run` there is no `ringway` on the path.
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "ringway".to_owned());
     println!(
         "\nRingway balances three echo backends (anna, ben, cleo).\n\n\
          \x20 In a browser        http://{listening}/\n\
          \x20 With any client     ws://{listening}/ws        (echoes what it gets)\n\
          \x20                     ws://{listening}/ws/hello  (says first which backend it is)\n\
-         \x20 Load                ringway bench ws://{listening}/ws --tunnels 64 --duration 5\n\
+         \x20 Load                {program} bench ws://{listening}/ws --tunnels 64 --duration 5\n\
          \x20 Metrics             curl http://{control}/metrics\n\
-         \x20 Your own fleet      ringway check -c examples/ringway.toml\n\n\
+         \x20 Your own fleet      {program} check -c examples/ringway.toml\n\n\
          Ctrl-C takes it down well.\n"
     );
     let outcome = running.wait();

@@ -13,7 +13,7 @@ use crate::control::{Outcome, Running, Signals};
 /// Run the balancer.
 ///
 /// SIGTERM or SIGINT takes it down well: it stops accepting, tells both sides of every tunnel goodbye (Close
-/// 1001) over the drain time, and exits 0. A second signal exits at once, with 130. SIGHUP reopens the log.
+/// 1001) over the drain time, and exits 0. A second signal exits at once, with 130. SIGHUP reopens the access log.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  ringway run -c ringway.toml")]
 pub(super) struct RunArgs {

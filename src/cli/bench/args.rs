@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::options::{Mode, Options};
 
-/// Loads a WebSocket echo server and reports throughput, latency and errors.
+/// Load a WebSocket echo server and report throughput, latency and errors.
 ///
 /// Opens tunnels, sends numbered binary messages and checks every echo. It knows nothing of Ringway, so it measures any
 /// server that echoes, or any proxy before one.

@@ -14,7 +14,10 @@ use crate::sys::proc::Host;
 use checks::{examine, feature};
 use finding::{fails, json, table};
 
-/// Check this machine: kernel, io_uring, limits, ports, processors, memory.
+/// Check this machine and say how to fix what is missing.
+///
+/// Looks at kernel, io_uring, limits, queues, ports, processors and memory, and prints the command that closes each gap.
+/// A warning bounds or slows Ringway; a failure keeps it from running, and makes the exit code 1.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  ringway doctor --tunnels 100000 --backends 8")]
 pub struct DoctorArgs {
@@ -58,21 +61,9 @@ pub fn probed_features() -> Vec<(String, bool, String)> {
     };
     vec![
         row(RING, true, ""),
-        row(
-            "incremental buffers",
-            features.incremental,
-            "there, from kernel 6.12",
-        ),
-        row(
-            "receive bundles",
-            features.bundles,
-            "there, from kernel 6.10",
-        ),
-        row(
-            "capped reads",
-            features.capped_receive,
-            "there, from kernel 6.17",
-        ),
+        row("incremental buffers", features.incremental, "Linux 6.12"),
+        row("receive bundles", features.bundles, "Linux 6.10"),
+        row("capped reads", features.capped_receive, "Linux 6.17"),
     ]
 }
 
