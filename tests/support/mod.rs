@@ -140,11 +140,11 @@ pub fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     match payload.len() {
         length @ 0..=125 => out.push(bit | u8::try_from(length).unwrap()),
         length @ 126..=0xFFFF => {
-            out.push(bit | 126);
+            out.push(bit | 0x7E);
             out.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            out.push(bit | 127);
+            out.push(bit | 0x7F);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
