@@ -1,0 +1,201 @@
+//! What the documents promise: every setting is described as the program reads it, and every configuration shown is right.
+
+use std::path::PathBuf;
+
+use ringway::config::{load, parse};
+
+const EXAMPLE: &str = include_str!("../examples/ringway.toml");
+const SETTINGS: &str = include_str!("../docs/configuration.md");
+
+/// One setting of the complete example: its section as the reference calls it, its name, its line, its value.
+#[derive(Debug)]
+struct Shown {
+    section: String,
+    name: String,
+    line: usize,
+    value: String,
+}
+
+/// One row of the reference.
+#[derive(Debug)]
+struct Row {
+    section: String,
+    name: String,
+    default: String,
+    takes: String,
+}
+
+#[test]
+fn every_setting_is_described_with_its_default_and_what_it_takes() {
+    let rows = described();
+    let mut wrong = Vec::new();
+    for shown in shown() {
+        let Shown { section, name, .. } = &shown;
+        let Some(row) = rows
+            .iter()
+            .find(|row| row.section == *section && row.name == *name)
+        else {
+            wrong.push(format!("{section} {name} is not described"));
+            continue;
+        };
+        let takes = expected(&shown);
+        if row.takes != takes {
+            wrong.push(format!(
+                "{section} {name}: takes {takes}\n    described as {}",
+                row.takes
+            ));
+        }
+        // What has to be given has no default, and what belongs to the reader stands there with an example.
+        let owned = ["required", "none", "any", "its target", "every origin"];
+        if !owned.contains(&row.default.as_str()) && row.default != shown.value {
+            let (default, value) = (&row.default, &shown.value);
+            wrong.push(format!(
+                "{section} {name}: default {value}\n    described as {default}"
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "docs/configuration.md:\n{}\n",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn nothing_is_described_that_is_not_a_setting() {
+    let shown = shown();
+    for Row { section, name, .. } in described() {
+        assert!(
+            shown
+                .iter()
+                .any(|one| one.section == section && one.name == name),
+            "docs/configuration.md describes {section} {name}, which examples/ringway.toml does not have"
+        );
+    }
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_right() {
+    let mut seen = 0;
+    for name in [
+        "README.md",
+        "docs/configuration.md",
+        "docs/life-of-a-tunnel.md",
+    ] {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let (block, _) = block.split_once("```").expect("a block has an end");
+            if let Err(mistakes) = parse(name, block) {
+                panic!("{mistakes}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(
+        seen >= 2,
+        "README.md and docs/configuration.md each show one"
+    );
+    assert!(load(&root().join("examples/minimal.toml")).is_ok());
+}
+
+#[test]
+fn every_link_into_the_tree_leads_somewhere() {
+    let documents = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/configuration.md",
+        "docs/lexicon.md",
+        "docs/life-of-a-tunnel.md",
+        "docs/metrics.md",
+    ];
+    for name in documents {
+        let file = root().join(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        for rest in text.split("](").skip(1) {
+            let (target, _) = rest.split_once(')').expect("a link has an end");
+            let path = target.split('#').next().unwrap_or_default();
+            if !path.is_empty() && !path.contains("://") {
+                let there = file.parent().unwrap().join(path).exists();
+                assert!(there, "{name} links to {target}, which is not there");
+            }
+        }
+    }
+}
+
+/// The settings of the complete example. Commented lines and the header of a section are none.
+fn shown() -> Vec<Shown> {
+    let mut section = String::new();
+    let mut all = Vec::new();
+    for (line, text) in EXAMPLE.lines().enumerate() {
+        if text.starts_with('[') {
+            section = match text.trim_matches(['[', ']']).split_once('.') {
+                Some((kind, _)) => format!("[{kind}.NAME]"),
+                None => text.to_owned(),
+            };
+        } else if let Some((name, value)) = text.split_once(" = ")
+            && !text.starts_with('#')
+        {
+            all.push(Shown {
+                section: section.clone(),
+                name: name.to_owned(),
+                line,
+                value: value.to_owned(),
+            });
+        }
+    }
+    assert!(all.len() > 30, "the example shows every setting");
+    all
+}
+
+/// The rows of the reference: a heading names the section, a table has a row for each setting.
+fn described() -> Vec<Row> {
+    let mut section = String::new();
+    let mut rows = Vec::new();
+    for text in SETTINGS.lines() {
+        if let Some(heading) = text.strip_prefix("## ") {
+            section = heading.trim_matches('`').to_owned();
+        } else if text.starts_with("| `") {
+            let cells: Vec<_> = text
+                .split('|')
+                .map(|cell| cell.trim().replace('`', ""))
+                .collect();
+            rows.push(Row {
+                section: section.clone(),
+                name: cells[1].clone(),
+                default: cells[2].clone(),
+                takes: cells[3].clone(),
+            });
+        }
+    }
+    rows
+}
+
+/// What the program says that a setting takes, when it is given a date, which none does.
+fn expected(shown: &Shown) -> String {
+    let lines: Vec<_> = EXAMPLE
+        .lines()
+        .enumerate()
+        .map(|(line, text)| match line == shown.line {
+            true => format!("{} = 1979-05-27", shown.name),
+            false => text.to_owned(),
+        })
+        .collect();
+    let mistakes = parse("ringway.toml", &lines.join("\n")).expect_err("a date is never right");
+    let mistake = mistakes
+        .iter()
+        .find(|mistake| mistake.path.ends_with(&format!(".{}", shown.name)))
+        .unwrap_or_else(|| panic!("no mistake for {shown:?} in\n{mistakes}"));
+    let (_, rest) = mistake
+        .message
+        .split_once("expected ")
+        .expect("it says what it expected");
+    let (expected, _) = rest.split_once(", found").expect("and what it found");
+    expected.to_owned()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
