@@ -156,7 +156,7 @@ fn described() -> Vec<Row> {
     let mut rows = Vec::new();
     for text in SETTINGS.lines() {
         if let Some(heading) = text.strip_prefix("## ") {
-            section = heading.trim_matches('`').to_owned();
+            heading.trim_matches('`').clone_into(&mut section);
         } else if text.starts_with("| `") {
             let cells: Vec<_> = text
                 .split('|')
@@ -178,9 +178,12 @@ fn expected(shown: &Shown) -> String {
     let lines: Vec<_> = EXAMPLE
         .lines()
         .enumerate()
-        .map(|(line, text)| match line == shown.line {
-            true => format!("{} = 1979-05-27", shown.name),
-            false => text.to_owned(),
+        .map(|(line, text)| {
+            if line == shown.line {
+                format!("{} = 1979-05-27", shown.name)
+            } else {
+                text.to_owned()
+            }
         })
         .collect();
     let mistakes = parse("ringway.toml", &lines.join("\n")).expect_err("a date is never right");
