@@ -333,6 +333,11 @@ const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.i
 
 // --- Control ---
 
+/// How long a start waits for an address that is taken. A killed Ringway held its own for up to 200 ms on a
+/// busy machine; whoever still listens after this is somebody else.
+pub const ADDRESS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long between two looks at it.
+pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
 /// The fewest rows of the slot table: 128 bytes each, and room for reloads that add backends.
 pub const SLOT_ROWS_LEAST: usize = 256;
 /// How long the access log may take for its last lines when Ringway goes down.

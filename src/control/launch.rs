@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::clock::Now;
 use crate::config::{Config, Cores, ReceiveBuffers, Steering};
 use crate::fleet::{Registry, SlotTable, Snapshot, TableFull};
 use crate::limits;
@@ -196,7 +197,7 @@ fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartErro
         for address in &listener.addresses {
             let mut address = *address;
             let failed = |error| StartError::Listen { address, error };
-            free_for_us(address).map_err(failed)?;
+            wait_until_free(address).map_err(failed)?;
             for worker in &mut all {
                 let failed = |error| StartError::Listen { address, error };
                 let socket = sys::listen(address, options).map_err(failed)?;
@@ -214,6 +215,20 @@ fn listeners(config: &Config, cores: &[usize]) -> Result<Vec<Members>, StartErro
         }
     }
     Ok(all)
+}
+
+/// Waits a little for an address that is taken: the kernel takes the rings of a killed Ringway apart a while
+/// after its end, and an accept in one of them still holds the listener. Nobody tells when that is done.
+fn wait_until_free(address: SocketAddr) -> io::Result<()> {
+    let deadline = Now::read().after(limits::ADDRESS_PATIENCE);
+    loop {
+        match free_for_us(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Now::read() < deadline => {
+                std::thread::park_timeout(limits::ADDRESS_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Joining another process's group would split its clients with us by surprise: an address that anyone

@@ -1,11 +1,11 @@
 //! Listening sockets: one for each worker and address, all in one SO_REUSEPORT group.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// What accepted connections inherit, and how many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,18 @@ pub fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<OwnedFd
     Ok(socket.into())
 }
 
+/// Ends listening now, not when the last holder of the socket is gone: an accept in a ring holds it too, and
+/// the kernel takes a ring apart only a while after its process has ended. Until then clients would be sent
+/// to a listener that nobody accepts from, and the next Ringway would find the address taken.
+pub fn stop_listening(listener: BorrowedFd<'_>) {
+    // It fails only where nothing listens any more.
+    let _ = SockRef::from(&listener).shutdown(Shutdown::Read);
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
 
     use super::*;
 
@@ -59,11 +68,25 @@ mod tests {
         drop(second);
         let _client = TcpStream::connect(address).unwrap();
         let (accepted, _) = first.accept().unwrap();
-        let accepted = socket2::SockRef::from(&accepted);
+        let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
         assert_eq!(
             accepted.tcp_keepalive_time().unwrap(),
             Duration::from_secs(77)
         );
+    }
+
+    #[test]
+    fn who_stopped_listening_is_not_connected_to_however_many_hold_the_socket() {
+        let options = ListenOptions {
+            backlog: 16,
+            keepalive: None,
+        };
+        let listener = listen("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let address = SockRef::from(&listener).local_addr().unwrap();
+        let address = address.as_socket().unwrap();
+        let _held = listener.try_clone().unwrap();
+        stop_listening(listener.as_fd());
+        assert!(TcpStream::connect(address).is_err());
     }
 }

@@ -169,6 +169,7 @@ impl Desk {
             } else {
                 listening.socket = None;
             }
+            sys::stop_listening(listening.socket.as_fd());
         }
         self.floor.draining.set(true);
         let tunnels = self.floor.tunnels.borrow().len();
@@ -278,9 +279,9 @@ impl Dispatch for Desk {
     }
 }
 
-/// Counts what an accept failed with; a listener told to stop is no failure.
+/// Tells what an accept failed with; a listener told to stop is no failure.
 fn accept_failed(floor: &Floor, error: &io::Error) {
-    if error.raw_os_error() != Some(libc::ECANCELED) {
+    if !floor.draining.get() {
         tracing::warn!(worker = floor.worker, %error, "cannot accept; trying again shortly");
     }
 }
