@@ -164,12 +164,14 @@ impl Desk {
         (told_by, deadline): (Now, Now),
     ) {
         for (number, listening) in (0..).zip(&mut self.listeners) {
+            if let Some(socket) = &listening.socket {
+                sys::stop_listening(socket.as_fd());
+            }
             if listening.armed {
                 ring.stop_accepting(number);
             } else {
                 listening.socket = None;
             }
-            sys::stop_listening(listening.socket.as_fd());
         }
         self.floor.draining.set(true);
         let tunnels = self.floor.tunnels.borrow().len();
