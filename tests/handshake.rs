@@ -1,4 +1,8 @@
 //! A client that asks rightly gets a tunnel to a backend that proved itself.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
 
 mod support;
 

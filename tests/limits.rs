@@ -1,4 +1,9 @@
 //! Every bound is refused cheaply, and what was held is given back: deadlines, places, sources, descriptors.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 #[path = "support/http.rs"]
 mod http;
@@ -295,9 +300,9 @@ fn many_heads_at_once_share_few_buffers() {
     let head = upgrade_head("/ws").replace("Host: test", &padding);
     let mut clients: Vec<_> = (0..64).map(|_| connect(ringway.listening[0])).collect();
     for part in head.as_bytes().chunks(2_000) {
-        clients
-            .iter_mut()
-            .for_each(|client| client.write_all(part).unwrap());
+        for client in &mut clients {
+            client.write_all(part).unwrap();
+        }
     }
     let backends: Vec<_> = (0..64).map(|_| puppet.accept_tunnel()).collect();
     for (_, seen) in &backends {

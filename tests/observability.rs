@@ -1,4 +1,9 @@
 //! What happened can be read afterwards: on the metrics page, in the access log, from the health check.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 #[path = "support/http.rs"]
 mod http;

@@ -1,4 +1,9 @@
 //! Who may open a tunnel, and what a backend is told about who did.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 #[path = "support/http.rs"]
 mod http;

@@ -1,4 +1,9 @@
 //! An ordinary answer reaches the client whole, or ends so that nobody takes it for whole.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 #[path = "support/http.rs"]
 mod http;

@@ -1,4 +1,8 @@
 //! Clients and servers that others wrote find nothing strange about Ringway between them.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod support;
@@ -115,10 +119,10 @@ async fn a_close_of_the_backend_reaches_the_client_with_its_code_and_reason() {
         None | Some(Err(Error::ConnectionClosed))
     ));
     drop(client);
-    let (asked, pong, answer, ended) = backend.await.unwrap();
+    let (asked, answered, reply, ended) = backend.await.unwrap();
     assert_eq!(asked, Message::text("let me in"));
-    assert_eq!(pong, Message::Pong(b"who?".to_vec().into()));
-    assert_eq!(answer, Message::Close(Some(close(4321, "go away"))));
+    assert_eq!(answered, Message::Pong(b"who?".to_vec().into()));
+    assert_eq!(reply, Message::Close(Some(close(4321, "go away"))));
     assert!(ended);
 }
 

@@ -1,4 +1,9 @@
 //! A worker that dies leaves no connection behind. Alone in its file, because it counts this process's sockets.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod support;
 

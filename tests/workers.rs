@@ -1,4 +1,9 @@
 //! Workers share the clients, and one that dies takes its own tunnels with it and nobody else's.
+#![expect(
+    clippy::float_cmp,
+    reason = "metrics count, and whole numbers are exact"
+)]
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 #[path = "support/http.rs"]
 mod http;

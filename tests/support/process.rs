@@ -4,6 +4,10 @@
     unreachable_pub,
     reason = "each test file uses its own part of it"
 )]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made fails its test"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
