@@ -41,6 +41,11 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     for address in &running.listening {
         eprintln!("listening on {address}");
     }
+    eprintln!(
+        "workers on cores {:?}, {} receive buffers",
+        running.cores,
+        running.shape.label()
+    );
     eprintln!("metrics on http://{}/metrics", running.control);
     let outcome = running.wait();
     eprintln!("{}", farewell(outcome));

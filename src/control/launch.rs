@@ -58,6 +58,9 @@ pub enum StartError {
         /// How many there are.
         workers: usize,
     },
+    /// A worker could not begin.
+    #[error("worker {0} cannot start: {1}")]
+    Worker(usize, String),
     /// There are more backends than slots.
     #[error(transparent)]
     Table(#[from] TableFull),

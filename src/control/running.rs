@@ -18,6 +18,7 @@ use crate::config::{AccessLog, Config};
 use crate::fleet::{SlotTable, Snapshot};
 use crate::limits;
 use crate::metrics::{BackendFailure, BackendSample, ControlCounters, WorkerCounters};
+use crate::ring::Shape;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::eventfd::EventFd;
 use crate::worker::Command;
@@ -69,11 +70,16 @@ pub struct Running {
     pub listening: Vec<SocketAddr>,
     /// Where its control listener is.
     pub control: SocketAddr,
+    /// The core of each worker.
+    pub cores: Vec<usize>,
+    /// The shape of the workers' receive buffers.
+    pub shape: Shape,
 }
 
 #[derive(Debug)]
 enum Request {
     Stop,
+    Restart(usize),
     Tell(usize, Command),
 }
 
@@ -89,6 +95,7 @@ impl Running {
         let listening = launch.listeners.first().map_or_else(Vec::new, |members| {
             members.iter().map(|(address, _)| *address).collect()
         });
+        let (cores, shape) = (launch.cores.clone(), launch.ring.buffers.shape);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -99,7 +106,8 @@ impl Running {
             let _inside = runtime.enter();
             let control = tokio::net::TcpListener::from_std(control)
                 .map_err(system("cannot watch the control listener"))?;
-            Supervisor::start(config, launch, exits, (control, service), signals)?
+            let ways = (exits, requests.clone());
+            Supervisor::start(config, launch, ways, (control, service), signals)?
         };
         let thread = std::thread::Builder::new()
             .name("ringway-control".to_owned())
@@ -115,6 +123,8 @@ impl Running {
             requests,
             listening,
             control: control_address,
+            cores,
+            shape,
         })
     }
 
@@ -168,6 +178,7 @@ struct Supervisor {
     draining: Arc<AtomicBool>,
     signals: Option<(StopSignals, HangUps)>,
     log: Option<LogTask>,
+    requests: mpsc::UnboundedSender<Request>,
     outcome: Outcome,
 }
 
@@ -175,7 +186,7 @@ impl Supervisor {
     fn start(
         config: &Config,
         launch: Launch,
-        exits: mpsc::UnboundedSender<usize>,
+        (exits, requests): (mpsc::UnboundedSender<usize>, mpsc::UnboundedSender<Request>),
         (listener, service): (tokio::net::TcpListener, Service),
         signals: Signals,
     ) -> Result<Self, StartError> {
@@ -184,8 +195,7 @@ impl Supervisor {
         let snapshot = Arc::clone(&launch.snapshot);
         let writer = log_writer(config, &snapshot, &counters)?;
         let bell = writer.as_ref().map(|(_, bell)| Arc::clone(bell));
-        let (team, drains) =
-            Team::start(launch, config, bell, exits).map_err(system("cannot start a worker"))?;
+        let (team, drains) = Team::start(launch, config, bell, exits)?;
         let log = writer.map(|(mut writer, _)| {
             for drain in drains {
                 writer.watch(drain);
@@ -224,6 +234,7 @@ impl Supervisor {
             draining,
             signals,
             log,
+            requests,
             outcome: Outcome::default(),
         })
     }
@@ -243,10 +254,16 @@ impl Supervisor {
                         self.team.tell(number, command);
                         false
                     }
+                    Some(Request::Restart(number)) => {
+                        if stops == 0 {
+                            self.restart(number).await;
+                        }
+                        false
+                    }
                     Some(Request::Stop) | None => true,
                 },
                 Some(number) = exited.recv() => {
-                    self.worker_ended(number, stops > 0).await;
+                    self.worker_ended(number, stops > 0);
                     false
                 }
             };
@@ -276,7 +293,7 @@ impl Supervisor {
         self.team.stop_listening();
     }
 
-    async fn worker_ended(&mut self, number: usize, draining: bool) {
+    fn worker_ended(&mut self, number: usize, draining: bool) {
         match self.team.collect(number) {
             Exit::Drained(goodbyes) => {
                 self.outcome.clean += goodbyes.clean;
@@ -290,16 +307,31 @@ impl Supervisor {
                     worker = number,
                     "worker died with its tunnels, starting it again: {words}"
                 );
-                tokio::time::sleep(limits::RESTART_PAUSE).await;
-                match self.team.restart(number) {
-                    Ok(Some(drain)) => {
-                        if let Some(LogTask { orders, .. }) = &self.log {
-                            let _ = orders.send(Order::Watch(drain)).await;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(worker = number, %error, "cannot start it again"),
+                self.restart_soon(number);
+            }
+        }
+    }
+
+    /// Asks ourselves to start a worker again after a pause, during which signals are heard.
+    fn restart_soon(&self, number: usize) {
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limits::RESTART_PAUSE).await;
+            let _ = requests.send(Request::Restart(number));
+        });
+    }
+
+    async fn restart(&mut self, number: usize) {
+        match self.team.restart(number) {
+            Ok(Some(drain)) => {
+                if let Some(LogTask { orders, .. }) = &self.log {
+                    let _ = orders.send(Order::Watch(drain)).await;
                 }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(worker = number, %error, "cannot start it again, trying once more");
+                self.restart_soon(number);
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::launch::Launch;
+use super::launch::{Launch, StartError};
 use crate::access_log::{self, Drain};
 use crate::config::Config;
 use crate::limits;
@@ -49,7 +50,7 @@ impl Team {
         config: &Config,
         log_bell: Option<Arc<EventFd>>,
         exits: mpsc::UnboundedSender<usize>,
-    ) -> io::Result<(Self, Vec<Drain>)> {
+    ) -> Result<(Self, Vec<Drain>), StartError> {
         let limits = WorkerLimits {
             tunnels_max: config.workers.tunnels_max,
             handshakes_max: config.workers.handshakes_max,
@@ -65,17 +66,42 @@ impl Team {
         };
         let mut drains = Vec::new();
         for number in 0..team.launch.cores.len() {
-            let (member, drain) = team.spawn(number, Arc::new(WorkerCounters::default()))?;
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let spawned = team.spawn(number, Arc::new(WorkerCounters::default()), Some(ready));
+            let (member, drain) =
+                spawned.map_err(|error| team.give_up(number, error.to_string()))?;
             team.members.push(member);
             drains.extend(drain);
+            // A worker that cannot begin ends instead, and what it held its end of with it.
+            if is_ready.recv().is_err() {
+                let words = match team.collect(number) {
+                    Exit::Died(words) => words,
+                    Exit::Drained(_) => "it ended before it began".to_owned(),
+                };
+                return Err(team.give_up(number, words));
+            }
         }
         Ok((team, drains))
+    }
+
+    /// Takes down the workers that have begun, because one could not.
+    fn give_up(&mut self, number: usize, words: String) -> StartError {
+        let now = Duration::ZERO;
+        self.tell_all(&Command::Drain {
+            time: now,
+            deadline: now,
+        });
+        for number in 0..self.members.len() {
+            self.collect(number);
+        }
+        StartError::Worker(number, words)
     }
 
     fn spawn(
         &mut self,
         number: usize,
         counters: Arc<WorkerCounters>,
+        ready: Option<std::sync::mpsc::Sender<()>>,
     ) -> io::Result<(Member, Option<Drain>)> {
         let (sender, mailbox) = mailbox()?;
         let log = self.log_bell.as_ref();
@@ -95,6 +121,7 @@ impl Team {
             recorder,
             mailbox,
             seed: self.rng.next_u64(),
+            ready,
         };
         let notice = Notice {
             number,
@@ -131,7 +158,7 @@ impl Team {
     pub(super) fn restart(&mut self, number: usize) -> io::Result<Option<Drain>> {
         let counters = Arc::clone(&self.members[number].counters);
         counters.worker_restarts.add(1);
-        let (member, drain) = self.spawn(number, counters)?;
+        let (member, drain) = self.spawn(number, counters, None)?;
         self.members[number] = member;
         Ok(drain)
     }

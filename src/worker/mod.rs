@@ -68,6 +68,8 @@ pub struct Setup {
     pub mailbox: Mailbox,
     /// Decides all its random choices.
     pub seed: u64,
+    /// Hears that it accepts.
+    pub ready: Option<std::sync::mpsc::Sender<()>>,
 }
 
 /// Lives a worker's whole life on the calling thread. Returns after a drain; a panic takes down this
@@ -124,6 +126,10 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let _ = place.set(Rc::clone(&floor));
     let mut desk = Desk::new(floor, setup.mailbox, listeners);
     desk.start(&mut handle.ring());
+    if let Some(ready) = setup.ready {
+        // Whoever does not listen any more does not need to know.
+        let _ = ready.send(());
+    }
     let desk = RefCell::new(desk);
     Driver::new(handle, bell).run(&desk).await?;
     Ok(desk.into_inner().goodbyes())
