@@ -16,6 +16,8 @@ pub struct Answer {
     pub start: usize,
     /// Where its head ends; what follows belongs to the body or the tunnel.
     pub end: usize,
+    /// It answers 101: whether rightly is for the greeting to verify.
+    pub switches: bool,
 }
 
 /// Why there is no answer.
@@ -70,8 +72,13 @@ pub async fn read_answer(
     loop {
         while let Some(length) = scan.feed(&bytes[start..])? {
             let end = start + length;
-            if !is_interim(&ResponseHead::parse(&bytes[start..end])?) {
-                return Ok(Answer { start, end });
+            let switches = switches_protocols(&bytes[start..end]);
+            if switches || !is_interim(&ResponseHead::parse(&bytes[start..end])?) {
+                return Ok(Answer {
+                    start,
+                    end,
+                    switches,
+                });
             }
             interim += 1;
             if interim > limits::INTERIM_ANSWERS_MAX {
@@ -88,4 +95,10 @@ pub async fn read_answer(
             Err(_) => return Err(AnswerError::Closed),
         }
     }
+}
+
+/// Whether a head says 101. Such a head is parsed once, where it is verified, so that a handshake pays for
+/// it once.
+fn switches_protocols(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.") && head.get(8..12) == Some(b" 101")
 }

@@ -19,7 +19,7 @@ use crate::metrics::{BackendFailure, Refusal};
 use crate::relay::{FirstBytes, Opening};
 use crate::ring::Caller;
 use crate::sync::Arc;
-use crate::upstream::{Answer, Dialled, dial, read_answer};
+use crate::upstream::{Answer, AnswerError, Dialled, dial, read_answer};
 
 /// A greeter: greets until nothing waits and enough others are idle.
 pub(super) async fn run(floor: Rc<Floor>) {
@@ -64,6 +64,9 @@ impl From<Refusal> for Stop {
         Self::Refuse(refusal, Cow::Borrowed(""))
     }
 }
+
+/// What a verified 101 allows, and its head as the client gets it.
+type Proven = (Confirmed, Vec<u8>);
 
 /// What a request asks of a backend.
 enum Wish {
@@ -167,12 +170,12 @@ impl Greeter {
             }
             Wish::Upgrade(expected) => expected,
         };
-        let Some(confirmed) = self.confirm(&dialled, answer, &expected)? else {
+        let Some((confirmed, rendered)) = self.confirm(&dialled, answer, &expected)? else {
             plain::relay(self, job, &dialled, answer, false).await?;
             return Ok(None);
         };
         let first_bytes = FirstBytes {
-            answer: self.rendered(answer, confirmed)?,
+            answer: rendered,
             from_client: early.to_vec(),
             from_backend: self.answer[answer.end..].to_vec(),
         };
@@ -233,21 +236,27 @@ impl Greeter {
         })
     }
 
-    /// Verifies a 101 (security rule 1). Nothing if the answer is an ordinary response.
+    /// Verifies a 101 (security rule 1), and renders it for the client. Nothing if the answer is an
+    /// ordinary response.
     fn confirm(
         &self,
         dialled: &Dialled,
         answer: Answer,
         expected: &Expected,
-    ) -> Result<Option<Confirmed>, Stop> {
-        let head = self.answer_head(answer)?;
-        if head.status() != 101 {
+    ) -> Result<Option<Proven>, Stop> {
+        if !answer.switches {
             return Ok(None);
         }
-        verify_101(&head, expected).map(Some).map_err(|error| {
+        let bad = |detail: String| {
             self.backend_failed(dialled, BackendFailure::BadAnswer);
-            Stop::Refuse(Refusal::BadBackendAnswer, error.to_string().into())
-        })
+            Stop::Refuse(Refusal::BadBackendAnswer, detail.into())
+        };
+        let head = ResponseHead::parse(&self.answer[answer.start..answer.end])
+            .map_err(|error| bad(AnswerError::from(error).to_string()))?;
+        let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
+        let mut rendered = Vec::with_capacity(512);
+        render_response(&head, Some(&confirmed), &mut rendered);
+        Ok(Some((confirmed, rendered)))
     }
 
     /// The head of the answer, which was parsed once when it was read.
@@ -269,13 +278,6 @@ impl Greeter {
             scheme: "http",
             local: self.floor.listeners[job.listener as usize],
         }
-    }
-
-    /// The head that answers the client.
-    fn rendered(&self, answer: Answer, confirmed: Confirmed) -> Result<Vec<u8>, Stop> {
-        let mut rendered = Vec::with_capacity(512);
-        render_response(&self.answer_head(answer)?, Some(&confirmed), &mut rendered);
-        Ok(rendered)
     }
 
     pub(super) fn backend_failed(&self, dialled: &Dialled, failure: BackendFailure) {
