@@ -35,11 +35,14 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(10);
 // --- The ring (per worker) ---
 
-/// Places in the submission queue: two requests for each completion of a full batch.
+/// Places in the submission queue: two requests for each completion of a full batch. A completion queue
+/// that is set to be smaller takes it down with it, as the kernel wants.
 pub const SUBMISSION_ENTRIES: u32 = 512;
 /// Places in the completion queue. An overflow loses nothing but costs a system call, so it holds what all
 /// buffers and a batch of sends can complete at once.
-pub const COMPLETION_ENTRIES: u32 = 4096;
+pub const COMPLETION_ENTRIES: u16 = 4096;
+/// How far it may be set: sixteen works, slowly; the kernel rounds to powers of two.
+pub const COMPLETION_QUEUE: (u16, u16) = (16, 32_768);
 /// Completions dispatched before the driver looks whether glommio wants to run.
 pub const COMPLETION_BATCH: usize = 256;
 /// What one socket may receive before the others have their turn (kernel 6.17). As much as a large buffer.
@@ -65,8 +68,11 @@ pub const BUNDLE_BUFFER_BYTES: u32 = 4 * 1024;
 pub const BUFFERS_MAX: u16 = 32_768;
 
 const _: () = assert!(COMPLETION_ENTRIES as usize >= 2 * COMPLETION_BATCH);
-const _: () = assert!(COMPLETION_ENTRIES >= 2 * (SMALL_BUFFERS as u32 + LARGE_BUFFERS as u32));
-const _: () = assert!(COMPLETION_ENTRIES >= 2 * INCREMENTAL_BUFFERS as u32);
+const _: () = assert!(COMPLETION_ENTRIES >= 2 * (SMALL_BUFFERS + LARGE_BUFFERS));
+const _: () = assert!(COMPLETION_ENTRIES >= 2 * INCREMENTAL_BUFFERS);
+const _: () = assert!(COMPLETION_QUEUE.0.is_power_of_two() && COMPLETION_QUEUE.1.is_power_of_two());
+const _: () =
+    assert!(COMPLETION_QUEUE.0 <= COMPLETION_ENTRIES && COMPLETION_ENTRIES <= COMPLETION_QUEUE.1);
 
 /// Wakes closer together than this count towards the hot phase.
 pub const HOT_WAKE_GAP: Duration = Duration::from_millis(1);

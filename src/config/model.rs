@@ -45,6 +45,8 @@ pub struct WorkerSettings {
     pub buffers: Option<u16>,
     /// The size of one receive buffer; nothing lets the shape decide.
     pub buffer_bytes: Option<u32>,
+    /// Places in the completion queue of one worker's ring, a power of two.
+    pub completion_queue: u16,
 }
 
 /// Which cores get a worker.
@@ -211,6 +213,7 @@ impl Default for WorkerSettings {
             handshakes_max: limits::HANDSHAKES_MAX.default,
             buffers: None,
             buffer_bytes: None,
+            completion_queue: limits::COMPLETION_ENTRIES,
         }
     }
 }

@@ -124,7 +124,7 @@ impl Launch {
             count: config.workers.buffers,
             bytes: config.workers.buffer_bytes,
         };
-        let ring = RingOptions::new(buffers);
+        let ring = RingOptions::new(config.workers.completion_queue, buffers);
         Ok(Self {
             cores,
             listeners,

@@ -30,11 +30,12 @@ pub struct RingOptions {
 }
 
 impl RingOptions {
-    /// The sizes of [`limits`] with the given buffers.
-    pub const fn new(buffers: BufferOptions) -> Self {
+    /// A completion queue of this size, a submission queue that is no larger, and the given buffers.
+    pub fn new(completions: u16, buffers: BufferOptions) -> Self {
+        let completions = u32::from(completions);
         Self {
-            entries: limits::SUBMISSION_ENTRIES,
-            completions: limits::COMPLETION_ENTRIES,
+            entries: limits::SUBMISSION_ENTRIES.min(completions),
+            completions,
             buffers,
         }
     }

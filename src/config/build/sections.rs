@@ -40,6 +40,11 @@ pub(super) fn workers(table: &mut Table<'_>) -> WorkerSettings {
     let buffers = table.given("buffers", &by_shape);
     let buffer_bytes = table.value("buffer_bytes", &bytes_by_shape, None);
     check_receive_memory(table, buffers.as_ref(), buffer_bytes);
+    let completion_queue = table.value(
+        "completion_queue",
+        &kind::power_of_two(limits::COMPLETION_QUEUE),
+        limits::COMPLETION_ENTRIES,
+    );
     WorkerSettings {
         cores: cores.unwrap_or_default(),
         steering,
@@ -48,6 +53,7 @@ pub(super) fn workers(table: &mut Table<'_>) -> WorkerSettings {
         handshakes_max,
         buffers: buffers.and_then(|given| given.value),
         buffer_bytes,
+        completion_queue,
     }
 }
 
