@@ -226,11 +226,12 @@ impl Tunnels {
         self.mark(key, end.other());
     }
 
-    /// The socket of `end` failed: what one side broke off is broken off at the other.
+    /// The socket of `end` failed: what one side broke off is broken off at the other. With nothing in
+    /// flight on either side the tunnel is gone after this.
     pub(super) fn broken(&mut self, core: &mut Core<'_>, key: u32, end: End) {
         let tunnel = self.tunnel(key);
         if tunnel.stage == Stage::Ending {
-            return;
+            return self.finish(core, key);
         }
         tunnel.side(end).ended = true;
         tunnel.side(end).ours = Half::Closed;

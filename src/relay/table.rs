@@ -210,7 +210,7 @@ impl Tunnels {
                 0 => self.stream_ended(core, key, end),
                 libc::ENOBUFS => self.starve(key, end),
                 libc::ECANCELED | libc::EAGAIN | libc::EINTR => {}
-                errno if errno > 0 => self.broken(core, key, end),
+                errno if errno > 0 => return self.broken(core, key, end),
                 _ => {}
             }
             self.receive(core, key, end);
@@ -232,8 +232,7 @@ impl Tunnels {
         let outcome = outbox.sent(core.ring, segments, result, core.now);
         let (stalled, copied) = (outbox.stalled_since().is_some(), outbox.copied());
         if outcome == super::outbox::Sent::Broken {
-            self.broken(core, key, end);
-            return self.settle(core, key);
+            return self.broken(core, key, end);
         }
         if !tunnel.side(end).outbox.is_empty() || tunnel.side(end).ours == Half::Closing {
             self.dirty.push((key, end));
