@@ -61,6 +61,8 @@ pub struct Driver {
     last_wake: Now,
     /// Ticks since anything but a tick completed.
     quiet_ticks: u32,
+    /// The tick that counts; what an older one still brings is ignored.
+    tick: Token,
     /// The moment the wheel's timeout is armed for, if it is.
     armed: Option<Now>,
     wheel_generation: u32,
@@ -79,6 +81,7 @@ impl Driver {
             close_wakes: 0,
             last_wake: Now::default(),
             quiet_ticks: 0,
+            tick: Token::new(kind::TICK, 0, 0),
             armed: None,
             wheel_generation: 0,
             batch: Vec::with_capacity(limits::COMPLETION_BATCH),
@@ -124,6 +127,12 @@ impl Driver {
             match completion.token.kind() {
                 kind::IGNORED => continue,
                 kind::TICK => {
+                    // A full completion queue ends what was to go on by itself.
+                    let ended = completion.token == self.tick && !completion.more();
+                    if ended && self.phase == Phase::Hot {
+                        self.tick = next_tick(self.tick);
+                        ring.start_tick(limits::HOT_TICK_NANOS, self.tick);
+                    }
                     seen = seen.max(Seen::Tick);
                     continue;
                 }
@@ -178,7 +187,9 @@ impl Driver {
                 if self.close_wakes >= limits::HOT_AFTER_WAKES {
                     self.phase = Phase::Hot;
                     self.quiet_ticks = 0;
-                    self.handle.ring().start_tick(limits::HOT_TICK_NANOS, TICK);
+                    self.tick = next_tick(self.tick);
+                    let mut ring = self.handle.ring();
+                    ring.start_tick(limits::HOT_TICK_NANOS, self.tick);
                 }
             }
             (Phase::Hot, Seen::Work) => self.quiet_ticks = 0,
@@ -187,7 +198,7 @@ impl Driver {
                 if self.quiet_ticks >= limits::COLD_AFTER_TICKS {
                     self.phase = Phase::Cold;
                     self.close_wakes = 0;
-                    self.handle.ring().stop_timeout(TICK);
+                    self.handle.ring().stop_timeout(self.tick);
                 }
             }
             (Phase::Cold | Phase::Hot, Seen::Nothing | Seen::Tick) => {}
@@ -251,4 +262,7 @@ fn glommio_error(error: glommio::GlommioError<()>) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-const TICK: Token = Token::new(kind::TICK, 0, 0);
+/// The token of the tick after this one.
+const fn next_tick(tick: Token) -> Token {
+    Token::new(kind::TICK, (tick.generation() + 1) % Token::GENERATIONS, 0)
+}
