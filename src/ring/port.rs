@@ -82,6 +82,8 @@ pub struct Ring {
     wheel: Box<Timespec>,
     inline_sends: usize,
     enters: u64,
+    /// The driver sleeps in glommio until the eventfd rings.
+    parked: bool,
 }
 
 impl Ring {
@@ -106,6 +108,7 @@ impl Ring {
             wheel: Box::new(Timespec::new()),
             inline_sends: 0,
             enters: 0,
+            parked: false,
         })
     }
 
@@ -343,6 +346,7 @@ impl Ring {
 
     /// Silences the eventfd while the driver looks at the ring itself, or lets it ring again.
     pub(super) fn notify(&mut self, on: bool) {
+        self.parked = on;
         let completion = self.uring.completion();
         if on {
             completion.enable_eventfd();
@@ -356,6 +360,17 @@ impl Ring {
             self.backlog.push_back(entry);
             self.refill();
         }
+        if std::mem::take(&mut self.parked) {
+            self.wake_driver();
+        }
+    }
+
+    /// A task asked for something after the driver had parked, which looks at neither the queue nor the
+    /// wheel until the eventfd rings: what was asked goes out with a completion that rings it.
+    fn wake_driver(&mut self) {
+        self.push(opcode::Nop::new().build().user_data(ignored()));
+        // What the kernel does not take now, the driver offers again: it is awake by the first that it takes.
+        let _ = self.uring.submit();
     }
 
     /// Moves the backlog into the queue, submitting as often as the kernel takes something.
