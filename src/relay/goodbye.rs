@@ -116,8 +116,6 @@ impl Tunnels {
             for end in End::BOTH {
                 tunnel.side(end).farewell = Farewell::Idle;
             }
-            // The silence is over: what counts now is how long the goodbye takes.
-            tunnel.last_active = now;
             self.leave(core, key, now.after(limits::GOODBYE_TIMEOUT));
             self.settle(core, key);
         }

@@ -309,10 +309,13 @@ impl Tunnel {
 
     /// When somebody should look at this tunnel next, if nothing happens.
     pub(super) fn next_deadline(&self) -> Now {
-        let mut next = self.last_active.after(millis(self.patience.idle_ms));
-        if let Some(deadline) = self.deadline {
-            next = next.min(deadline);
-        }
+        let idle = self.last_active.after(millis(self.patience.idle_ms));
+        let mut next = match (self.stage, self.deadline) {
+            (Stage::Open, Some(deadline)) => deadline.min(idle),
+            // Silence is what a goodbye without an answer looks like; it puts nothing off.
+            (Stage::Leaving | Stage::Ending, Some(deadline)) => deadline,
+            (_, None) => idle,
+        };
         for end in End::BOTH {
             if let Some(since) = self.side_ref(end).outbox.stalled_since() {
                 next = next.min(since.after(millis(self.patience.stalled_write_ms)));
