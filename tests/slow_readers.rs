@@ -3,30 +3,15 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use support::pairs::{
-    Hall, Pair, SHAPES, Stream, assert_reset, one_worker, read_in_pieces, whole, write_in_pieces,
+    Hall, SHAPES, Stream, assert_reset, one_worker, read_in_pieces, whole, write_in_pieces,
 };
-use support::{client_frame, metric, read_frame, read_head, upgrade_head, wait_for_metric};
+use support::{client_frame, metric, read_frame, wait_for_metric};
 
 /// Far more than the sockets on the way hold.
 const BULK_MESSAGES: usize = 40;
-
-/// A tunnel whose client holds little in its socket.
-fn narrow_pair(hall: &Hall) -> Pair {
-    use socket2::{Domain, Socket, Type};
-    let address: SocketAddr = hall.ringway.listening[0];
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(64 * 1024).unwrap();
-    socket.connect(&address.into()).unwrap();
-    let mut client = TcpStream::from(socket);
-    client.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    client.write_all(upgrade_head("/ws").as_bytes()).unwrap();
-    let (backend, _) = hall.puppet.accept_tunnel();
-    assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
-    Pair { client, backend }
-}
 
 fn bulk(masked: bool) -> Stream {
     let mut stream = Stream::new(masked, 3);
@@ -35,46 +20,6 @@ fn bulk(masked: bool) -> Stream {
         stream.some(3, 200);
     }
     stream
-}
-
-#[test]
-fn a_reader_that_stops_is_waited_for_in_bounded_memory_and_misses_nothing() {
-    for shape in SHAPES {
-        println!("{shape}");
-        let hall = Hall::new(&one_worker(shape, ""), "");
-        let mut other = hall.pair();
-        let pair = narrow_pair(&hall);
-        let stream = bulk(false);
-        let (bytes, wanted) = (stream.bytes.len(), whole(&stream.bytes));
-        let resident = || metric(&hall.ringway, "process_resident_memory_bytes");
-        let before = resident();
-        let write = write_in_pieces(&pair.backend, stream.bytes, 4);
-        wait_for_metric(
-            &hall.ringway,
-            "ringway_backpressure_pauses_total",
-            |pauses| pauses > 0.0,
-        );
-        // The reader has stopped; the other tunnel has not.
-        for _ in 0..300 {
-            other.echoes();
-        }
-        let row = "ringway_bytes_total{direction=\"backend_to_client\"";
-        let passed = metric(&hall.ringway, row);
-        #[expect(clippy::cast_precision_loss, reason = "some 40 MiB")]
-        let all = bytes as f64;
-        assert!(
-            passed < all / 2.0,
-            "{passed} of {all} bytes were read and have to be somewhere"
-        );
-        let grown = resident() - before;
-        assert!(grown < 4e6, "{grown} bytes more are resident");
-        hall.buffers_home();
-        let read = read_in_pieces(&pair.client, 5);
-        write.join().unwrap();
-        assert_eq!(read.join().unwrap(), wanted);
-        drop((pair, other));
-        hall.all_home();
-    }
 }
 
 #[test]
@@ -121,7 +66,7 @@ fn a_reader_that_never_comes_back_is_cut_off_after_the_stalled_write_time() {
         println!("{shape}");
         let hall = Hall::new(&one_worker(shape, ""), "stalled_write_timeout = \"1s\"");
         let mut other = hall.pair();
-        let (down, up) = (narrow_pair(&hall), hall.pair());
+        let (down, up) = (hall.narrow_pair(), hall.pair());
         let (mut deaf_client, mut deaf_backend) = (down.client, up.backend);
         let frame = support::backend_frame(2, &vec![1; 200_000]);
         let to_client = std::thread::spawn(move || write_until_reset(down.backend, &frame));

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
 use ringway::control::Running;
@@ -43,7 +44,21 @@ impl Hall {
 
     /// The next tunnel.
     pub fn pair(&self) -> Pair {
-        let mut client = connect(self.ringway.listening[0]);
+        self.open(connect(self.ringway.listening[0]))
+    }
+
+    /// A tunnel whose client holds little in its socket.
+    pub fn narrow_pair(&self) -> Pair {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.connect(&self.ringway.listening[0].into()).unwrap();
+        let client = TcpStream::from(socket);
+        client.set_read_timeout(Some(super::PATIENCE)).unwrap();
+        self.open(client)
+    }
+
+    fn open(&self, mut client: TcpStream) -> Pair {
         client.write_all(upgrade_head("/ws").as_bytes()).unwrap();
         let (backend, _) = self.puppet.accept_tunnel();
         let head = read_head(&mut client);
@@ -127,23 +142,28 @@ pub struct Stream {
     pub bytes: Vec<u8>,
     pub messages: u32,
     masked: bool,
-    noise: Vec<u8>,
     rng: Rng,
+}
+
+/// Bytes without a pattern, made once.
+fn noise() -> &'static [u8] {
+    static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+    NOISE.get_or_init(|| {
+        let mut rng = Rng::seeded(99);
+        (0..16 * 1024)
+            .flat_map(|_| rng.next_u64().to_le_bytes())
+            .collect()
+    })
 }
 
 impl Stream {
     /// An empty stream of a client, whose frames are masked, or of a backend.
     pub fn new(masked: bool, seed: u64) -> Self {
-        let mut rng = Rng::seeded(seed);
-        let noise = (0..16 * 1024)
-            .flat_map(|_| rng.next_u64().to_le_bytes())
-            .collect();
         Self {
             bytes: Vec::new(),
             messages: 0,
             masked,
-            noise,
-            rng,
+            rng: Rng::seeded(seed),
         }
     }
 
@@ -208,8 +228,8 @@ impl Stream {
         }
         while bytes > 0 {
             let from = self.rng.below(1000) as usize;
-            let part = bytes.min(self.noise.len() - from);
-            self.bytes.extend_from_slice(&self.noise[from..from + part]);
+            let part = bytes.min(noise().len() - from);
+            self.bytes.extend_from_slice(&noise()[from..from + part]);
             bytes -= part;
         }
     }

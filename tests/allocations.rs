@@ -1,0 +1,134 @@
+//! A warm worker relays without allocating: an allocator asks each allocation of the worker where it comes from.
+#![expect(
+    unsafe_code,
+    reason = "an allocator is an unsafe trait; this one looks and passes on"
+)]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use support::pairs::{SHAPES, one_worker};
+use support::{Fixture, client_frame, open_tunnel, wait_for_metric};
+
+/// Watches what the worker allocates while [`WATCHING`].
+struct Watchful;
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+/// Allocations on the way of a message: in the ring, the relay or the dispatcher.
+static OURS: AtomicU32 = AtomicU32::new(0);
+/// The executor's own: a few each time its preemption timer is set anew, however many messages pass.
+static OTHERS: AtomicU32 = AtomicU32::new(0);
+static FIRST: OnceLock<String> = OnceLock::new();
+
+thread_local! {
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn look() {
+    if !WATCHING.load(Ordering::Relaxed) || LOOKING.replace(true) {
+        return;
+    }
+    if std::thread::current().name() == Some("ringway-0") {
+        let trace = Backtrace::force_capture().to_string();
+        if trace.lines().any(is_on_the_way) {
+            OURS.fetch_add(1, Ordering::Relaxed);
+            FIRST.get_or_init(|| trace);
+        } else {
+            OTHERS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    LOOKING.set(false);
+}
+
+/// Whether a line of a backtrace stands in code that a message passes. The driver's loop is in every
+/// backtrace of the worker, so it says nothing; what it calls does.
+fn is_on_the_way(line: &str) -> bool {
+    let ours = [
+        "/src/relay/",
+        "/src/ring/",
+        "/src/ws/",
+        "/src/worker/desk.rs",
+    ];
+    ours.iter().any(|place| line.contains(place)) && !line.contains("/src/ring/driver.rs")
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Watchful {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        look();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        look();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watchful = Watchful;
+
+/// What the worker allocates on the way of a message while `act` runs, and beside it.
+fn watched(act: impl FnOnce()) -> (u32, u32) {
+    OURS.store(0, Ordering::Relaxed);
+    OTHERS.store(0, Ordering::Relaxed);
+    WATCHING.store(true, Ordering::Relaxed);
+    act();
+    WATCHING.store(false, Ordering::Relaxed);
+    (OURS.load(Ordering::Relaxed), OTHERS.load(Ordering::Relaxed))
+}
+
+/// Sends `message` so many times, and each time reads as much as comes back.
+fn echo(client: &mut TcpStream, message: &[u8], times: u32) {
+    // What comes back is not masked.
+    let mut back = vec![0; message.len() - 4];
+    for _ in 0..times {
+        client.write_all(message).unwrap();
+        client.read_exact(&mut back).unwrap();
+    }
+}
+
+/// One test, because the two would watch each other's workers.
+#[test]
+fn a_warm_worker_relays_without_allocating() {
+    for shape in SHAPES {
+        let fixture = Fixture::echo(1, &one_worker(shape, ""));
+        let mut client = open_tunnel(fixture.address());
+        for (bytes, times) in [(64, 10_000), (16 * 1024, 5_000)] {
+            let message = client_frame(2, &vec![1; bytes]);
+            echo(&mut client, &message, 2_000);
+            let (ours, others) = watched(|| echo(&mut client, &message, times));
+            println!("{shape}, {times} echoes of {bytes} bytes: {ours}, and {others} of glommio");
+            assert_eq!(
+                ours,
+                0,
+                "{shape}, {bytes} bytes; the first: {:?}",
+                FIRST.get()
+            );
+        }
+        // The watch is awake: opening a tunnel does allocate.
+        let (ours, _) = watched(|| {
+            let more = open_tunnel(fixture.address());
+            wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open > 1.5);
+            drop(more);
+        });
+        assert!(ours > 0, "an allocator that sees nothing proves nothing");
+        drop(client);
+        wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open < 0.5);
+        fixture.drain();
+    }
+}
