@@ -98,6 +98,11 @@ impl Tunnels {
         if tunnel.generation != token.generation() || tunnel.stage == Stage::Ending {
             return;
         }
+        // An entry for later than the one that stands is left over from before it: it ends here, or each
+        // stall would leave one behind that comes back for as long as the tunnel lives.
+        if tunnel.scheduled.is_some_and(|scheduled| scheduled > now) {
+            return;
+        }
         tunnel.scheduled = None;
         if tunnel.next_deadline() > now {
             return self.schedule(core, key);

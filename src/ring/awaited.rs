@@ -142,6 +142,11 @@ impl Ring {
         if patience.generation != token.generation() {
             return None;
         }
+        // An entry for later than the one that stands is left over from before it: it ends here, or each
+        // short deadline after a long one would leave one behind that comes back for as long as the task lives.
+        if patience.scheduled.is_some_and(|scheduled| scheduled > now) {
+            return None;
+        }
         patience.scheduled = None;
         let operation = patience.operation?;
         if patience.deadline > now {
