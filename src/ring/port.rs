@@ -408,6 +408,9 @@ impl std::fmt::Debug for Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        // Sockets that were to be closed are ours no more: only the kernel can still close them.
+        self.refill();
+        let _ = self.uring.submit();
         // Everything in flight ends before the memory it points to is unmapped.
         let submitter = self.uring.submitter();
         let _ = submitter.register_sync_cancel(None, CancelBuilder::any());
