@@ -14,6 +14,8 @@ mod group;
 mod memory;
 mod port;
 mod sends;
+#[cfg(test)]
+mod tests;
 mod token;
 mod wheel;
 
