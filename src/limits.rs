@@ -161,6 +161,10 @@ const _: () = assert!(ECHO_BUFFER_BYTES > HEAD_BYTES_MAX);
 pub const OUTBOX_HIGH_BYTES: u32 = 64 * 1024;
 /// Copied bytes below which the source is read again.
 pub const OUTBOX_LOW_BYTES: u32 = 16 * 1024;
+/// Room for a chunk whose header was cut: a large buffer and the header's start.
+pub const OUTBOX_SPARE_BYTES: usize = LARGE_BUFFER_BYTES as usize + FRAME_HEADER_BYTES_MAX;
+/// So many of them are kept for the next time: half a MiB a core.
+pub const OUTBOX_SPARES_MAX: usize = 8;
 /// How long a side has to answer our Close frame, when it is not for a drain.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reads in a row that fill a small buffer before a socket moves to the large ones.

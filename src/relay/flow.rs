@@ -44,9 +44,8 @@ impl Tunnels {
             outbox.push(core.ring, segments, chunk, scan.release);
         } else {
             // A header was cut by the end of the last chunk: rare, so its chunk is copied behind it.
-            outbox.push_copy(scan.prefix.as_bytes());
-            outbox.push_copy(&core.ring.buffers.bytes(&chunk)[..scan.release]);
-            core.ring.buffers.release(chunk);
+            let behind = (scan.prefix.as_bytes(), chunk);
+            outbox.push_behind(core.ring, segments, behind, scan.release);
         }
         self.forwarded(core, key, end, &scan);
         if cut {

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use slab::Slab;
 
 use crate::clock::Now;
+use crate::limits;
 use crate::ring::{Chunk, Part, Ring, SendId, Token, VECTORS_MAX};
 
 /// A chunk in line, and the part of it that is still to be sent.
@@ -15,10 +16,14 @@ struct Segment {
     next: u32,
 }
 
-/// All chunks in line at all outboxes of a core; its places are used again, so the steady path
-/// allocates nothing.
+/// All chunks in line at all outboxes of a core, and a little memory for copied bytes. Both are used again,
+/// so the steady path allocates nothing.
 #[derive(Debug, Default)]
-pub(super) struct Segments(Slab<Segment>);
+pub(super) struct Segments(Slab<Segment>, Spares);
+
+/// Memory of outboxes that have emptied.
+#[derive(Debug, Default)]
+struct Spares(Vec<Vec<u8>>);
 
 /// The send under way; at most one a socket, so bytes cannot overtake each other.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +114,23 @@ impl Outbox {
         self.copied += whole(bytes.len());
     }
 
+    /// Puts a chunk in line behind the start of its header, which came with an earlier chunk: copied, into
+    /// memory that was used before.
+    pub(super) fn push_behind(
+        &mut self,
+        ring: &mut Ring,
+        segments: &mut Segments,
+        (prefix, chunk): (&[u8], Chunk),
+        bytes: usize,
+    ) {
+        if self.waiting.capacity() == 0 {
+            self.waiting = segments.1.borrow();
+        }
+        self.push_copy(prefix);
+        self.push_copy(&ring.buffers.bytes(&chunk)[..bytes]);
+        ring.buffers.release(chunk);
+    }
+
     /// Puts an empty outbox's first bytes in line without copying them.
     pub(super) fn start_with(&mut self, bytes: Vec<u8>) {
         debug_assert!(self.is_empty(), "only a new outbox starts with something");
@@ -175,7 +197,10 @@ impl Outbox {
                     self.stalled_since = Some(now);
                 }
             }
-            Sending::Copied(id, from) => self.copied_sent(ring, (id, from), bytes, now),
+            Sending::Copied(id, from) => {
+                let emptied = self.copied_sent(ring, (id, from), bytes, now);
+                segments.1.keep(emptied);
+            }
         }
         Sent::Went
     }
@@ -217,7 +242,14 @@ impl Outbox {
         self.copied = whole(self.waiting.len());
     }
 
-    fn copied_sent(&mut self, ring: &mut Ring, (id, from): (SendId, usize), bytes: u32, now: Now) {
+    /// Hands back the memory that is no longer needed.
+    fn copied_sent(
+        &mut self,
+        ring: &mut Ring,
+        (id, from): (SendId, usize),
+        bytes: u32,
+        now: Now,
+    ) -> Vec<u8> {
         let mut sent = ring.finish(id);
         let taken = from + bytes as usize;
         self.copied = self.copied.saturating_sub(bytes);
@@ -228,10 +260,11 @@ impl Outbox {
             if wasted {
                 sent.drain(..taken);
             }
-            self.waiting = sent;
+            self.waiting = std::mem::take(&mut sent);
             self.taken = if wasted { 0 } else { taken };
         }
         self.stalled_since = (self.copied > 0).then_some(now);
+        sent
     }
 
     /// Forgets what waits. Chunks that a send names stay until its completion: their buffers must not be
@@ -288,6 +321,22 @@ impl Outbox {
     /// Since when the socket has taken nothing of what waits for it.
     pub(super) const fn stalled_since(&self) -> Option<Now> {
         self.stalled_since
+    }
+}
+
+impl Spares {
+    fn borrow(&mut self) -> Vec<u8> {
+        let spare = self.0.pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(limits::OUTBOX_SPARE_BYTES))
+    }
+
+    /// Keeps the memory of an outbox that has emptied, if it is of the size that is lent out.
+    fn keep(&mut self, mut emptied: Vec<u8>) {
+        let fits = emptied.capacity() == limits::OUTBOX_SPARE_BYTES;
+        if fits && self.0.len() < limits::OUTBOX_SPARES_MAX {
+            emptied.clear();
+            self.0.push(emptied);
+        }
     }
 }
 
