@@ -3,6 +3,10 @@
     unsafe_code,
     reason = "an allocator is an unsafe trait; this one looks and passes on"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails is the test's failure"
+)]
 
 mod support;
 

@@ -11,7 +11,6 @@ const BULK_MESSAGES: usize = 40;
 #[test]
 fn a_reader_that_stops_is_waited_for_in_bounded_memory_and_misses_nothing() {
     for shape in SHAPES {
-        println!("{shape}");
         let hall = Hall::new(&one_worker(shape, ""), "");
         let mut other = hall.pair();
         let pair = hall.narrow_pair();

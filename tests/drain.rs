@@ -1,4 +1,8 @@
 //! SIGTERM takes Ringway down well: everyone is told at a frame boundary, has time to answer, and is counted.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails is the test's failure"
+)]
 
 mod support;
 

@@ -14,7 +14,6 @@ use support::pairs::{
 /// Runs a test once for each shape of receive buffers.
 fn each_shape(test: impl Fn(Hall)) {
     for shape in SHAPES {
-        println!("{shape}");
         test(Hall::new(&one_worker(shape, ""), ""));
     }
 }

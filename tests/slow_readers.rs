@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -53,7 +54,6 @@ fn write_until_reset(mut stream: TcpStream, bytes: &[u8]) {
             break error;
         }
     };
-    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
     assert!(
         matches!(error.kind(), ConnectionReset | BrokenPipe),
         "{error}"
@@ -63,7 +63,6 @@ fn write_until_reset(mut stream: TcpStream, bytes: &[u8]) {
 #[test]
 fn a_reader_that_never_comes_back_is_cut_off_after_the_stalled_write_time() {
     for shape in SHAPES {
-        println!("{shape}");
         let hall = Hall::new(&one_worker(shape, ""), "stalled_write_timeout = \"1s\"");
         let mut other = hall.pair();
         let (down, up) = (hall.narrow_pair(), hall.pair());

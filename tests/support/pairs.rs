@@ -259,10 +259,7 @@ pub fn read_in_pieces(stream: &TcpStream, seed: u64) -> JoinHandle<(usize, Strin
         let mut room = vec![0; 256 * 1024];
         loop {
             let most = if rng.below(4) == 0 { 256 * 1024 } else { 5_000 };
-            match stream
-                .read(&mut room[..1 + rng.below(most) as usize])
-                .unwrap()
-            {
+            match stream.read(&mut room[..=rng.below(most) as usize]).unwrap() {
                 0 => return (count, hex(&hash.finalize())),
                 bytes => {
                     hash.update(&room[..bytes]);
