@@ -192,6 +192,29 @@ fn a_death_does_not_get_in_the_way_of_a_drain() {
     }
 }
 
+/// Waits until the only worker sleeps: it enters its ring no more.
+fn wait_until_asleep(ringway: &Running) {
+    let mut enters = [0.0; 4];
+    while enters[0] == 0.0 || enters.iter().any(|count| *count != enters[0]) {
+        enters.rotate_left(1);
+        enters[3] = metric(ringway, "ringway_ring_enters_total");
+    }
+}
+
+#[test]
+fn a_sleeping_worker_hears_the_second_command_like_the_first() {
+    let fixture = Fixture::echo(1, "[drain]\ntime = \"0s\"\ndeadline = \"20s\"\n");
+    let mut client = open_tunnel(fixture.address());
+    wait_until_asleep(&fixture.ringway);
+    fixture.ringway.stop();
+    assert_eq!(read_frame(&mut client).unwrap().0, 0x88);
+    wait_until_asleep(&fixture.ringway);
+    fixture.ringway.fail_worker(0);
+    is_over(client);
+    // The one worker there was is dead, and none is started for a Ringway that goes down.
+    assert!(!fixture.ringway.wait().at_once);
+}
+
 #[test]
 fn a_second_stop_ends_everything_at_once() {
     let fixture = Fixture::echo(1, "[drain]\ntime = \"1h\"\ndeadline = \"2h\"\n");

@@ -90,9 +90,8 @@ impl Desk {
         }
     }
 
-    /// Arms what a worker waits for: its mail and its listeners.
+    /// Arms what a worker waits for: its listeners. Its mail wakes it by the bell it sleeps on.
     pub(super) fn start(&mut self, ring: &mut Ring) {
-        ring.watch(self.mailbox.bell(), MAIL);
         for number in 0..self.listeners.len() {
             self.arm(ring, number);
         }
@@ -223,11 +222,6 @@ impl Dispatch for Desk {
                 .tunnels
                 .borrow_mut()
                 .complete(ring, wheel, completion, now);
-        } else if completion.token == MAIL {
-            if !completion.more() {
-                ring.watch(self.mailbox.bell(), MAIL);
-            }
-            self.read_mail(ring, wheel, now);
         }
     }
 
@@ -245,6 +239,7 @@ impl Dispatch for Desk {
     }
 
     fn batch_done(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        self.read_mail(ring, wheel, now);
         {
             let mut tunnels = self.floor.tunnels.borrow_mut();
             tunnels.batch_done(ring, wheel, now);
@@ -288,6 +283,5 @@ fn accept_failed(floor: &Floor, error: &io::Error) {
     }
 }
 
-const MAIL: Token = Token::new(40, 0, 0);
 const DRAIN_STEP: Token = Token::new(41, 0, 0);
 const REARM: Token = Token::new(42, 0, 0);

@@ -1,13 +1,13 @@
 //! How the control thread reaches a worker: small commands in a bounded ring, and a doorbell.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::limits;
-use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
 
 /// What a worker can be told.
@@ -29,48 +29,46 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Sender {
     producer: Producer<Command>,
-    bell: Arc<EventFd>,
+    bell: File,
 }
 
 /// The worker's end.
 #[derive(Debug)]
 pub struct Mailbox {
     consumer: Consumer<Command>,
-    bell: Arc<EventFd>,
+    bell: OwnedFd,
 }
 
-/// A mailbox and the way into it.
+/// A mailbox and the way into it. Its bell is the eventfd that the worker sleeps on, and not one more that its
+/// ring watches: a ring that hears of one eventfd inside the wake-up of another puts its own signal off, and
+/// a kernel may then lose the second such signal, and with it every later one.
 pub fn mailbox() -> io::Result<(Sender, Mailbox)> {
     let (producer, consumer) = RingBuffer::new(limits::MAILBOX_COMMANDS);
-    let bell = Arc::new(EventFd::new()?);
-    Ok((
-        Sender {
-            producer,
-            bell: Arc::clone(&bell),
-        },
-        Mailbox { consumer, bell },
-    ))
+    let bell = EventFd::for_parking()?;
+    let sender = Sender {
+        producer,
+        bell: bell.try_clone()?.into(),
+    };
+    Ok((sender, Mailbox { consumer, bell }))
 }
 
 impl Sender {
     /// Puts a command in and rings. False if the mailbox is full: the worker has not looked for a long time.
     pub fn send(&mut self, command: Command) -> bool {
         let taken = self.producer.push(command).is_ok();
-        // An eventfd that cannot be written to would be gone, and the worker with it.
-        taken && self.bell.ring().is_ok()
+        // It would block at 2^64 - 2 rings that nobody heard.
+        taken && self.bell.write_all(&1_u64.to_ne_bytes()).is_ok()
     }
 }
 
 impl Mailbox {
-    /// What rings when there is mail.
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    /// A second hold on the bell, for whoever sleeps on it.
+    pub(super) fn bell(&self) -> io::Result<OwnedFd> {
+        self.bell.try_clone()
     }
 
-    /// Takes the next command.
+    /// Takes the next command. It costs one load, so the worker looks after every batch.
     pub(super) fn take(&mut self) -> Option<Command> {
-        // A failed drain leaves the bell ringing: then we look once more than needed.
-        let _ = self.bell.drain();
         self.consumer.pop().ok()
     }
 }

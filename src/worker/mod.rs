@@ -35,7 +35,6 @@ use crate::relay::{Goodbyes, Ledgers, Tunnels};
 use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
 use crate::rng::Rng;
 use crate::sync::Arc;
-use crate::sys::eventfd::EventFd;
 use crew::Crew;
 use desk::Desk;
 use floor::Floor;
@@ -87,7 +86,7 @@ pub fn run(setup: Setup) -> io::Result<Goodbyes> {
 }
 
 async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodbyes> {
-    let bell = EventFd::for_parking()?;
+    let bell = setup.mailbox.bell()?;
     let own_ring = Ring::new(setup.ring, setup.features, bell.as_fd())?;
     let handle = Handle::new(own_ring, Wheel::new(Now::read()));
     let ledger = Rc::new(Ledger::new(setup.table));
