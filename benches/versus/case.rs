@@ -51,7 +51,7 @@ impl Case {
         },
         Self {
             name: "memory",
-            load: Load::Memory { tunnels: 4_000 },
+            load: Load::Memory { tunnels: 9_500 },
         },
         Self {
             name: "idle",

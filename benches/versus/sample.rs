@@ -50,9 +50,10 @@ impl Sample {
 
 /// Runs `case` against `server`.
 pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Option<f64>) -> Sample {
-    let (waited_before, begun) = (waited_ns(&server.pids), Now::read());
+    let (waited_before, ran_before) = (waited_ns(&server.pids), ran_ns(&server.pids));
+    let begun = Now::read();
     let taken = match case.load {
-        Load::Nobody => watch_idle(ground, server),
+        Load::Nobody => Ok(watch_idle(ground, server)),
         _ => load(ground, case, server, rate),
     };
     let mut sample = taken.unwrap_or_else(|error| Sample::failed(format!("{error:#}")));
@@ -62,12 +63,42 @@ pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Opti
         sample.waited_percent = float(waited) / 1e7 / Now::read().since(begun).as_secs_f64();
     }
     if let Some(status) = server.end() {
-        sample.trouble = Some(format!(
-            "the proxy ended ({status}): {}",
-            server.last_words()
-        ));
+        let words = server.last_words();
+        sample.trouble = Some(format!("the proxy ended ({status}): {words}"));
+    } else if let Some(why) = &mut sample.trouble {
+        let ran = ran_ns(&server.pids).saturating_sub(ran_before);
+        why.push_str(&aftermath(ground, server, [ran, waited]));
     }
     sample
+}
+
+/// What tells a proxy that slept from one that had no core, and a proxy that is stuck from a backend that is. It is
+/// asked at once: later, the process is gone.
+fn aftermath(ground: &Ground, server: &Server, [ran, waited]: [u64; 2]) -> String {
+    let answer = |address| {
+        let probe = Options {
+            tunnels: 1,
+            core: Some(ground.load_core),
+            duration: PRIMING,
+            warmup: Duration::ZERO,
+            ..Options::to(format!("ws://{address}/"))
+        };
+        if bench::run(&probe).is_ok() {
+            "answers"
+        } else {
+            "is silent"
+        }
+    };
+    // The backend goes first: the proxy's probe may wake what slept.
+    let backend = answer(server.backend());
+    let proxy = answer(server.address);
+    format!(
+        " [meanwhile the proxy ran {} ms and waited {} ms for its core; now its backend {backend}, and it {proxy}; \
+        its last words: {}]",
+        ran / 1_000_000,
+        waited / 1_000_000,
+        server.last_words(),
+    )
 }
 
 fn load(
@@ -185,19 +216,17 @@ fn trouble(report: &bench::Report) -> Option<String> {
 }
 
 /// The processor time of a process nobody talks to.
-fn watch_idle(ground: &Ground, server: &Server) -> anyhow::Result<Sample> {
+fn watch_idle(ground: &Ground, server: &Server) -> Sample {
     pause(SETTLING);
-    let spent =
-        || -> std::io::Result<u64> { server.pids.iter().map(|pid| cpu_ns(&pid.to_string())).sum() };
-    let (before, begun) = (spent()?, Now::read());
+    let (before, begun) = (ran_ns(&server.pids), Now::read());
     pause(ground.measured);
-    let (after, seconds) = (spent()?, Now::read().since(begun).as_secs_f64());
+    let (after, seconds) = (ran_ns(&server.pids), Now::read().since(begun).as_secs_f64());
     let percent = float(after.saturating_sub(before)) / 1e9 / seconds * 100.0;
-    Ok(Sample {
+    Sample {
         value: percent,
         proxy_percent: percent,
         ..Sample::default()
-    })
+    }
 }
 
 #[expect(
@@ -217,6 +246,13 @@ fn whole(rate: f64) -> u64 {
     rate.round().max(1.0) as u64
 }
 
+/// Processor time of these processes so far.
+fn ran_ns(pids: &[u32]) -> u64 {
+    // A process that has ended is found out elsewhere.
+    let ran = pids.iter().map(|pid| cpu_ns(&pid.to_string()).unwrap_or(0));
+    ran.sum()
+}
+
 /// How long the threads of these processes have waited for a core so far.
 fn waited_ns(pids: &[u32]) -> u64 {
     let threads = pids
@@ -231,7 +267,7 @@ fn waited_ns(pids: &[u32]) -> u64 {
 
 /// Alone on its core, a proxy waits for next to nothing.
 const WAITED_PERCENT_MAX: f64 = 5.0;
-const MEMORY_CONNECTS_PER_SECOND: u64 = 2_000;
+const MEMORY_CONNECTS_PER_SECOND: u64 = 4_000;
 /// A tunnel may send on while an echo is late, so that the offered rate holds.
 const LATENCY_IN_FLIGHT: usize = 16;
 const PRIMING_BYTES: usize = 16 * 1024;

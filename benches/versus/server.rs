@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) pids: Vec<u32>,
     folder: TempDir,
     /// Ends after the proxy, whose connections it holds.
-    _backends: EchoFleet,
+    backends: EchoFleet,
 }
 
 impl Server {
@@ -70,7 +70,7 @@ impl Server {
             address: listen,
             config,
             folder,
-            _backends: fleet,
+            backends: fleet,
         };
         server.wait_until_up(proxy)?;
         Ok(server)
@@ -79,6 +79,11 @@ impl Server {
     /// How it ended, if it has ended although nobody asked it to.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Where the first of its backends listens.
+    pub(crate) fn backend(&self) -> SocketAddr {
+        self.backends.addresses()[0]
     }
 
     /// The last lines it wrote.

@@ -13,8 +13,6 @@ pub(super) fn config(place: &Place<'_>) -> String {
     let folder = folder.display();
     // One bit for each core, the first at the right.
     let affinity = format!("1{}", "0".repeat(*core));
-    // Each connection's record is made at the start, so as many as there may be files, within reason.
-    let connections = (*files).min(CONNECTIONS_MAX);
     let servers = lines(place.backends, |_, backend| {
         format!("        server {backend} max_fails=0;")
     });
@@ -24,9 +22,9 @@ worker_processes 1;
 worker_cpu_affinity {affinity};
 worker_rlimit_nofile {files};
 pid {folder}/nginx.pid;
-error_log {folder}/error.log error;
+error_log stderr error;
 events {{
-    worker_connections {connections};
+    worker_connections {CONNECTIONS};
 }}
 http {{
     access_log off;
@@ -61,4 +59,5 @@ http {{
     )
 }
 
-const CONNECTIONS_MAX: u64 = 65_536;
+/// Far more than there are: with less than a sixteenth of them free, nginx drops connections that wait for their request.
+const CONNECTIONS: u32 = 65_536;
