@@ -217,8 +217,11 @@ pub const MAILBOX_COMMANDS: usize = 16;
 pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// Memory that glommio registers with each of an executor's three rings; its own default pins 30 MiB.
 pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
-/// How often glommio's tasks may interrupt a busy driver.
-pub const EXECUTOR_PREEMPT: Duration = Duration::from_millis(10);
+/// After how long glommio asks a task to make way: never, in effect, as the driver makes way by itself for
+/// what it has woken. An executor of glommio 0.9 whose timer fires before the first task of a round has begun
+/// takes its queue for empty and sleeps on it, so a thread that loses its core for a few milliseconds at that
+/// moment would serve nobody any more.
+pub const EXECUTOR_PREEMPT: Duration = Duration::from_secs(3600);
 /// glommio 0.9 makes no executor under a lower limit of locked memory, whatever the process's capabilities.
 pub const LOCKED_BYTES_LEAST: u64 = 512 * 1024;
 /// What a worker's rings count against that limit: three of the executor and its memory, our own and its
