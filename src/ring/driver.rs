@@ -85,7 +85,7 @@ impl Driver {
             armed: None,
             wheel_generation: 0,
             batch: Vec::with_capacity(limits::COMPLETION_BATCH),
-            due: Vec::new(),
+            due: Vec::with_capacity(limits::COMPLETION_BATCH),
         }
     }
 
