@@ -71,7 +71,9 @@ fn drive<F: Future<Output = ()> + 'static>(
     shape: Shape,
     task: impl FnOnce(Handle) -> F + Send + 'static,
 ) {
-    let executor = glommio::LocalExecutorBuilder::default().io_memory(64 * 1024);
+    let executor = glommio::LocalExecutorBuilder::default()
+        .io_memory(limits::EXECUTOR_IO_BYTES)
+        .preempt_timer(limits::EXECUTOR_PREEMPT);
     let executor = executor.make().unwrap();
     executor.run(async move {
         let (ring, bell) = ring(shape, 4);
