@@ -54,9 +54,11 @@ impl Program {
             .expect(&line)
             .parse()
             .unwrap();
-        line.clear();
-        errors.read_line(&mut line).unwrap();
-        assert!(line.starts_with("metrics on "), "{line}");
+        for said in ["workers on ", "metrics on "] {
+            line.clear();
+            errors.read_line(&mut line).unwrap();
+            assert!(line.starts_with(said), "{line}");
+        }
         Self {
             child,
             errors,
