@@ -64,10 +64,11 @@ pub(super) struct Core<'a> {
 }
 
 impl Tunnels {
-    /// No tunnels yet.
-    pub fn new(ledgers: Ledgers, rng: Rng) -> Self {
+    /// No tunnels yet, and address space for `tunnels_max` of them: memory is touched only where a tunnel
+    /// stands, and growing never copies the table, which would cost each tunnel half as much again.
+    pub fn new(ledgers: Ledgers, rng: Rng, tunnels_max: u32) -> Self {
         Self {
-            slab: Slab::new(),
+            slab: Slab::with_capacity(tunnels_max as usize),
             segments: Segments::default(),
             ledgers,
             rng,

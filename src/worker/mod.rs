@@ -105,7 +105,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let (addresses, listeners) = setup.listeners.into_iter().unzip();
     let floor = Rc::new(Floor {
         handle: handle.clone(),
-        tunnels: RefCell::new(Tunnels::new(ledgers, rng)),
+        tunnels: RefCell::new(Tunnels::new(ledgers, rng, setup.limits.tunnels_max)),
         jobs: Jobs::default(),
         crew: Rc::new(Crew::default()),
         sources: RefCell::new(Sources::default()),
