@@ -222,6 +222,10 @@ pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
 /// takes its queue for empty and sleeps on it, so a thread that loses its core for a few milliseconds at that
 /// moment would serve nobody any more.
 pub const EXECUTOR_PREEMPT: Duration = Duration::from_hours(1);
+const _: () = assert!(
+    EXECUTOR_PREEMPT.as_secs() >= 60,
+    "no thread is off its core for so long"
+);
 /// glommio 0.9 makes no executor under a lower limit of locked memory, whatever the process's capabilities.
 pub const LOCKED_BYTES_LEAST: u64 = 512 * 1024;
 /// What a worker's rings count against that limit: three of the executor and its memory, our own and its

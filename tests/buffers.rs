@@ -175,7 +175,7 @@ fn tunnels_cut_while_buffers_are_few_give_every_one_back() {
 }
 
 #[test]
-#[ignore = "16,000 descriptors and a quarter of a minute; run it by name"]
+#[ignore = "16,000 descriptors and a quarter of a minute; .ci/run runs it where the limit allows"]
 fn after_four_thousand_busy_tunnels_are_cut_at_once_every_buffer_is_back() {
     for shape in SHAPES {
         cut_at_once(&Hall::new(&one_worker(shape, ""), ""), 4000);

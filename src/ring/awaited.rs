@@ -148,12 +148,14 @@ impl Ring {
             return None;
         }
         patience.scheduled = None;
-        let operation = patience.operation?;
-        if patience.deadline > now {
-            patience.scheduled = Some(patience.deadline);
+        let (operation, deadline) = (patience.operation?, patience.deadline);
+        // What has completed meanwhile needs no deadline any more.
+        let slot = self.awaited.of(operation)?;
+        if deadline > now {
+            let patience = self.awaited.patience.get_mut(token.index() as usize)?;
+            patience.scheduled = Some(deadline);
             return patience.scheduled;
         }
-        let slot = self.awaited.of(operation)?;
         if slot.outcome.is_none() && !slot.timed_out {
             slot.timed_out = true;
             self.cancel(operation);

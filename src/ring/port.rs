@@ -82,6 +82,7 @@ pub struct Ring {
     wheel: Box<Timespec>,
     inline_sends: usize,
     enters: u64,
+    completions: u64,
     /// The driver sleeps in glommio until the eventfd rings.
     parked: bool,
 }
@@ -108,6 +109,7 @@ impl Ring {
             wheel: Box::new(Timespec::new()),
             inline_sends: 0,
             enters: 0,
+            completions: 0,
             parked: false,
         })
     }
@@ -236,13 +238,6 @@ impl Ring {
         );
     }
 
-    /// Watches `descriptor` for readability until told otherwise.
-    pub fn watch(&mut self, descriptor: BorrowedFd<'_>, token: Token) {
-        let readable = u32::try_from(libc::POLLIN).unwrap_or_default();
-        let entry = opcode::PollAdd::new(Fd(descriptor.as_raw_fd()), readable).multi(true);
-        self.push(entry.build().user_data(token.bits()));
-    }
-
     /// Closes a socket without waiting for it. Its requests must have completed: a request in flight
     /// would keep the connection open.
     pub fn close(&mut self, socket: OwnedFd) {
@@ -292,6 +287,11 @@ impl Ring {
         self.enters
     }
 
+    /// How many completions were taken from the ring.
+    pub const fn completions(&self) -> u64 {
+        self.completions
+    }
+
     /// What the kernel offers this ring.
     pub const fn features(&self) -> Features {
         self.features
@@ -336,6 +336,7 @@ impl Ring {
             if token.kind() == kind::OWNED_SEND {
                 token = self.sends.completed(token.index());
             }
+            self.completions += 1;
             out.push(Completion {
                 token,
                 result: entry.result(),

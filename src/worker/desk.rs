@@ -30,6 +30,8 @@ pub(super) struct Desk {
     queued: bool,
     /// Entries into the ring that were counted.
     enters_seen: u64,
+    /// Completions that were counted.
+    completions_seen: u64,
     finished: bool,
 }
 
@@ -86,6 +88,7 @@ impl Desk {
             greeters_wanted: 0,
             queued: false,
             enters_seen: 0,
+            completions_seen: 0,
             finished: false,
         }
     }
@@ -261,6 +264,9 @@ impl Dispatch for Desk {
         let enters = ring.enters();
         let fresh = enters - std::mem::replace(&mut self.enters_seen, enters);
         self.floor.counters.ring_enters.add(fresh);
+        let completions = ring.completions();
+        let fresh = completions - std::mem::replace(&mut self.completions_seen, completions);
+        self.floor.counters.ring_completions.add(fresh);
     }
 
     fn between_batches(&mut self) -> bool {
