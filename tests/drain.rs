@@ -17,11 +17,22 @@ use support::{Puppet, backend_frame, client_frame, connect, read_frame, read_hea
 
 /// The program itself, in front of a backend that the test drives.
 struct Program {
-    child: Child,
+    child: Kept,
     errors: BufReader<std::process::ChildStderr>,
     address: SocketAddr,
     puppet: Puppet,
     _file: tempfile::NamedTempFile,
+}
+
+/// A child that does not outlive its test, however early that fails.
+struct Kept(Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Program {
@@ -36,7 +47,7 @@ impl Program {
             puppet.address()
         )
         .unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
+        let child = Command::new(env!("CARGO_BIN_EXE_ringway"))
             .args(["run", "-c"])
             .arg(file.path())
             .env("RUST_LOG", "error")
@@ -45,7 +56,8 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut child = Kept(child);
+        let mut errors = BufReader::new(child.0.stderr.take().unwrap());
         let mut line = String::new();
         errors.read_line(&mut line).unwrap();
         let address = line
@@ -78,7 +90,7 @@ impl Program {
 
     fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
+            .args([name, &self.child.0.id().to_string()])
             .status();
         assert!(sent.unwrap().success());
     }
@@ -87,15 +99,7 @@ impl Program {
     fn end(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
         self.errors.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Of a test that failed; otherwise it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        (self.child.0.wait().unwrap().code(), said)
     }
 }
 
