@@ -393,3 +393,6 @@ pub const BENCH_SWEEP: Duration = Duration::from_millis(250);
 
 const _: () = assert!(BENCH_BUFFER_BYTES > HEAD_BYTES_MAX);
 const _: () = assert!(BENCH_GREETINGS_MAX < ECHO_BACKLOG as usize);
+/// Sends with memory of their own that a ring holds ready, about 350 bytes each; more are made when needed, and
+/// kept.
+pub const SENDS_READY: u32 = 64;

@@ -7,6 +7,7 @@
 use std::ptr;
 
 use super::Token;
+use crate::limits;
 
 /// How many chunks one vectored send may name.
 pub const VECTORS_MAX: usize = 16;
@@ -31,7 +32,6 @@ struct Slot {
 }
 
 /// All of a ring's sends that own memory. Slots are used again, so the steady path allocates nothing.
-#[derive(Default)]
 pub(super) struct Sends {
     #[expect(
         clippy::vec_box,
@@ -39,6 +39,17 @@ pub(super) struct Sends {
     )]
     slots: Vec<Box<Slot>>,
     free: Vec<u32>,
+}
+
+impl Default for Sends {
+    fn default() -> Self {
+        // What a busy core needs at once stands ready, so that no message waits for an allocation.
+        let slots = || (0..limits::SENDS_READY).map(|_| Box::new(Slot::empty()));
+        Self {
+            slots: slots().collect(),
+            free: (0..limits::SENDS_READY).collect(),
+        }
+    }
 }
 
 impl Sends {
