@@ -110,6 +110,18 @@ fn echo(client: &mut TcpStream, message: &[u8], times: u32) {
     }
 }
 
+/// Sends `message` so many times without waiting for what comes back: the worker's tables grow to what more at
+/// once needs than any lockstep does.
+fn crowd(client: &TcpStream, message: &[u8], times: usize) {
+    let mut writer = client.try_clone().unwrap();
+    let mut reader = client.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..times).for_each(|_| writer.write_all(message).unwrap()));
+        let mut back = vec![0; (message.len() - 4) * times];
+        reader.read_exact(&mut back).unwrap();
+    });
+}
+
 /// One test, because the two would watch each other's workers.
 #[test]
 fn a_warm_worker_relays_without_allocating() {
@@ -118,6 +130,7 @@ fn a_warm_worker_relays_without_allocating() {
         let mut client = open_tunnel(fixture.address());
         for (bytes, times) in [(64, 10_000), (16 * 1024, 5_000)] {
             let message = client_frame(2, &vec![1; bytes]);
+            crowd(&client, &message, 300);
             echo(&mut client, &message, 2_000);
             // A header that the end of a buffer cuts is rare; now it has happened.
             let row = "ringway_bytes_total{direction=\"client_to_backend\"";
