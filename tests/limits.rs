@@ -216,7 +216,8 @@ fn ten_thousand_connects_and_aborts_leave_nothing_behind() {
     // Each look at the metrics has a descriptor too, for a moment longer than the look.
     process.wait_for_descriptors(descriptors);
     let grown = process.resident_kib().saturating_sub(resident_kib);
-    assert!(grown < 4 * 1024, "{grown} KiB more after 7,500 more aborts");
+    // The receive buffers alone are 4 MiB, which are touched one after the other.
+    assert!(grown < 8 * 1024, "{grown} KiB more after 7,500 more aborts");
     let home = metric_at(process.control, "ringway_receive_buffers_home");
     assert_eq!(home, metric_at(process.control, "ringway_receive_buffers"));
 }
