@@ -5,29 +5,19 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ringway::balance::{Policy, PolicyKind, Tried};
+use ringway::balance::{Ask, Balancer, PolicyKind};
 use ringway::fleet::{BackendId, Member, Pool, PoolId, SlotTable, Weight};
 use ringway::rng::Rng;
 
 fn pool(kind: PolicyKind, size: u16, weighted: bool) -> Pool {
-    let member = |index| Member {
-        id: BackendId(index),
-        address: SocketAddr::from(([10, 0, 0, 1], index)),
-        name: "backend".into(),
-        weight: Weight::new(if weighted { 1 + index % 5 } else { 1 }).expect("1 to 5"),
+    let member = |index| {
+        let address = SocketAddr::from(([10, 0, 0, 1], index));
+        let weight = Weight::new(if weighted { 1 + index % 5 } else { 1 });
+        Member::new(BackendId(index), address, weight.expect("1 to 5"))
     };
-    Pool {
-        id: PoolId(0),
-        name: "pool".into(),
-        policy: kind,
-        backends: (0..size).map(member).collect::<Vec<_>>().into(),
-        connect_tries_max: 3,
-        connect_timeout: Duration::from_secs(1),
-        answer_timeout: Duration::from_secs(1),
-    }
+    Pool::new(PoolId(0), "pool", kind, (0..size).map(member).collect())
 }
 
 /// A table in which every backend carries something, no two alike in a row.
@@ -55,10 +45,10 @@ fn pick(criterion: &mut Criterion) {
             for size in [10, 100, 1_000, 10_000] {
                 let pool = pool(kind, size, weighted);
                 let table = loaded_table(size);
-                let mut policy = Policy::new(kind, 1);
+                let mut policy = Balancer::new(kind, 1);
                 group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
                     bencher.iter(|| {
-                        let picked = policy.pick(black_box(&pool), &table, &Tried::none());
+                        let picked = policy.pick(black_box(&pool), &table, &Ask::default());
                         picked.map(|member| member.id)
                     });
                 });

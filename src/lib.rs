@@ -27,6 +27,7 @@ pub mod ws;
 pub mod access_log;
 pub mod balance;
 pub mod fleet;
+pub mod health;
 
 pub mod relay;
 pub mod upstream;

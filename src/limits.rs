@@ -108,11 +108,12 @@ pub const CLOSE_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_PAYLOAD_BYTES_MAX;
 const _: () = assert!(2 + 4 + CLOSE_CODE_BYTES <= FRAME_HEADER_BYTES_MAX);
 // --- Backends, pools and routes ---
 
-/// Rows in the table of backends. A row is 128 bytes, so the whole table is 2 MiB.
-pub const SLOT_ROWS_MAX: usize = 16 * 1024;
-/// Backends of one configuration, all pools together. Half the rows, so that a reload that replaces every
-/// backend finds a row for each newcomer while the leaving ones still have tunnels.
-pub const BACKENDS_MAX: usize = SLOT_ROWS_MAX / 2;
+/// Rows in the table of backends, all that a 16-bit id can name. A row is 128 bytes, so the whole table is 8 MiB
+/// for the process; each worker's account of it is 8 bytes a row, 512 KiB.
+pub const SLOT_ROWS_MAX: usize = 64 * 1024;
+/// Backends of one configuration, all pools together, those from the DNS included. A quarter of the rows, so that
+/// a change of every backend finds a row for each newcomer while the leaving ones still have tunnels.
+pub const BACKENDS_MAX: usize = SLOT_ROWS_MAX / 4;
 /// Pools of one configuration: one for each backend at most, as an empty pool is a mistake.
 pub const POOLS_MAX: usize = 4096;
 /// Routes of one configuration. The routes of one host are searched in a row; this many take some 10 µs.
@@ -342,6 +343,37 @@ pub const STALLED_WRITE_TIMEOUT: Setting<Duration> = millis(MINUTE, SECOND, HOUR
 /// How long one half may stay open after the other has ended: enough to send what was queued.
 pub const HALF_CLOSE_TIMEOUT: Setting<Duration> = millis(30 * SECOND, SECOND, HOUR);
 
+/// Failed handshakes in a row after which a backend is put out.
+pub const EJECTION_FAILURES: Setting<u32> = count(5, 0, 1_000);
+/// For how long the first time. Long enough for a process to be started again.
+pub const EJECTION_TIME: Setting<Duration> = millis(10 * SECOND, 100, HOUR);
+/// For how long at most, however often it failed.
+pub const EJECTION_TIME_MAX: Setting<Duration> = millis(5 * MINUTE, 100, 24 * HOUR);
+/// The share of a pool that may be out at once: with half of it gone, the other half is not asked to carry more.
+pub const EJECTION_SHARE_PERCENT: Setting<u32> = count(50, 0, 100);
+/// Ends within a window below which a share of abnormal ones means nothing.
+pub const ABNORMAL_ENDS_LEAST: u32 = 10;
+/// The window over which the share of abnormal ends is taken.
+pub const ABNORMAL_WINDOW: Duration = Duration::from_secs(10);
+/// Tunnels of a lost backend that are closed in a second: their clients come back at this rate.
+pub const CLOSE_PER_SECOND: Setting<u32> = count(1_000, 1, 1_000_000);
+/// Clients of one pool that one worker lets wait while every backend is full. 0: refused at once.
+pub const WAITING_PLACES: Setting<u32> = count(0, 0, 65_536);
+/// How long one may wait. A browser's user gives up soon after.
+pub const WAITING_TIMEOUT: Setting<Duration> = millis(5 * SECOND, 10, 5 * MINUTE);
+/// Retries for each hundred handshakes. Fleets that retry more make an outage worse.
+pub const RETRY_PERCENT: Setting<u32> = count(20, 0, 1_000);
+/// Retries a second that one worker may always make.
+pub const RETRIES_LEAST_PER_SECOND: Setting<u32> = count(10, 0, 10_000);
+/// The bits of an IPv4 source that count for a hash: all of them.
+pub const SOURCE_PREFIX_V4: Setting<u32> = count(32, 1, 32);
+/// The bits of an IPv6 source that count for a hash: one network of one customer.
+pub const SOURCE_PREFIX_V6: Setting<u32> = count(64, 1, 128);
+/// How far above its fair share a hash may load a backend (consistent hashing with bounded loads, Mirrokni et al.).
+pub const LOAD_BOUND_PERCENT: Setting<u32> = count(125, 101, 10_000);
+/// Tiers of a pool.
+pub const PRIORITY_MAX: u8 = 15;
+
 const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
@@ -355,8 +387,6 @@ const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.i
 pub const ADDRESS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long between two looks at it.
 pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
-/// The fewest rows of the slot table: 128 bytes each, and room for reloads that add backends.
-pub const SLOT_ROWS_LEAST: usize = 256;
 /// How long the access log may take for its last lines when Ringway goes down.
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
 /// Orders that may wait for the log's writer.

@@ -10,7 +10,7 @@ use crate::rng::Rng;
 ///
 /// A pick reads one cache line a backend; this is the one policy whose cost grows with the pool.
 #[derive(Debug, Clone)]
-pub struct LeastConnections {
+pub(super) struct LeastConnections {
     /// Where the next scan starts. Kept below the pool's size at each pick.
     start: u32,
 }

@@ -9,7 +9,7 @@ use crate::rng::Rng;
 /// snapshot; so a pick is one addition and, with unequal weights, one binary search, and a worker keeps one number
 /// whatever the size of the pool.
 #[derive(Debug, Clone)]
-pub struct RoundRobin {
+pub(super) struct RoundRobin {
     /// Taken modulo the round at each pick, since the pool may have changed.
     turn: u32,
 }

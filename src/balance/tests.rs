@@ -1,42 +1,39 @@
 //! What each policy promises, over pools of many shapes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Policy, PolicyKind, Tried};
+use super::{Ask, Balancer, PolicyKind, Tried};
 use crate::fleet::{BackendId, Member, Pool, PoolId, SlotTable, Weight};
 
 fn pool(policy: PolicyKind, weights: &[u16]) -> Pool {
-    let member = |(index, &weight): (u16, &u16)| Member {
-        id: BackendId(index),
-        address: SocketAddr::from(([10, 0, 0, 1], 9000 + index)),
-        name: "backend".into(),
-        weight: Weight::new(weight).unwrap(),
+    let member = |(index, &weight): (u16, &u16)| {
+        let address = SocketAddr::from(([10, 0, 0, 1], 9000 + index));
+        Member::new(BackendId(index), address, Weight::new(weight).unwrap())
     };
-    Pool {
-        id: PoolId(0),
-        name: "chat".into(),
-        policy,
-        backends: (0..).zip(weights).map(member).collect::<Vec<_>>().into(),
-        connect_tries_max: 3,
-        connect_timeout: Duration::from_secs(1),
-        answer_timeout: Duration::from_secs(1),
+    let members = (0..).zip(weights).map(member).collect();
+    Pool::new(PoolId(0), "chat", policy, members)
+}
+
+fn asking(tried: Tried) -> Ask {
+    Ask {
+        tried,
+        ..Ask::default()
     }
 }
 
 /// Picks without claiming anything.
-fn picks(policy: &mut Policy, pool: &Pool, count: usize) -> Vec<u16> {
+fn picks(policy: &mut Balancer, pool: &Pool, count: usize) -> Vec<u16> {
     let table = SlotTable::new(pool.backends.len());
-    let mut pick = || policy.pick(pool, &table, &Tried::none()).unwrap().id.0;
+    let mut pick = || policy.pick(pool, &table, &Ask::default()).unwrap().id.0;
     (0..count).map(|_| pick()).collect()
 }
 
 /// Opens a tunnel on each pick.
-fn open(policy: &mut Policy, pool: &Pool, table: &SlotTable, count: usize) {
+fn open(policy: &mut Balancer, pool: &Pool, table: &SlotTable, count: usize) {
     for _ in 0..count {
-        let id = policy.pick(pool, table, &Tried::none()).unwrap().id;
+        let id = policy.pick(pool, table, &Ask::default()).unwrap().id;
         table.connect_started(id);
         table.opened(id);
     }
@@ -56,7 +53,7 @@ fn times(picks: &[u16], id: u16) -> usize {
 #[test]
 fn round_robin_goes_in_order_from_its_seeded_place() {
     let pool = pool(PolicyKind::RoundRobin, &[1, 1, 1]);
-    let order = picks(&mut Policy::new(PolicyKind::RoundRobin, 5), &pool, 7);
+    let order = picks(&mut Balancer::new(PolicyKind::RoundRobin, 5), &pool, 7);
     assert!(
         order.windows(2).all(|pair| pair[1] == (pair[0] + 1) % 3),
         "{order:?}"
@@ -68,7 +65,7 @@ fn workers_with_different_seeds_start_at_different_backends() {
     for kind in PolicyKind::ALL {
         let pool = pool(kind, &[1; 10]);
         let mut starts: Vec<_> = (0..20)
-            .flat_map(|seed| picks(&mut Policy::new(kind, seed), &pool, 1))
+            .flat_map(|seed| picks(&mut Balancer::new(kind, seed), &pool, 1))
             .collect();
         starts.sort_unstable();
         starts.dedup();
@@ -79,7 +76,7 @@ fn workers_with_different_seeds_start_at_different_backends() {
 #[test]
 fn heavy_turns_are_spread_out() {
     let pool = pool(PolicyKind::RoundRobin, &[5, 1, 1]);
-    let order = picks(&mut Policy::new(PolicyKind::RoundRobin, 1), &pool, 70);
+    let order = picks(&mut Balancer::new(PolicyKind::RoundRobin, 1), &pool, 70);
     assert!(!order.windows(5).any(|five| five == [0; 5]), "{order:?}");
     assert_eq!(times(&order, 0), 50);
 }
@@ -88,15 +85,15 @@ fn heavy_turns_are_spread_out() {
 fn a_share_that_cannot_be_served_is_spread_over_the_others() {
     let pool = pool(PolicyKind::RoundRobin, &[1; 4]);
     let table = SlotTable::new(4);
-    let mut policy = Policy::new(PolicyKind::RoundRobin, 1);
+    let mut policy = Balancer::new(PolicyKind::RoundRobin, 1);
     let mut served = [0; 4];
     for _ in 0..300 {
         let mut tried = Tried::none();
-        let first = policy.pick(&pool, &table, &tried).unwrap();
+        let first = policy.pick(&pool, &table, &asking(tried)).unwrap();
         let mut last = first;
         if first.id == BackendId(1) {
             tried.insert(first.id);
-            last = policy.pick(&pool, &table, &tried).unwrap();
+            last = policy.pick(&pool, &table, &asking(tried)).unwrap();
         }
         served[usize::from(last.id.0)] += 1;
     }
@@ -107,10 +104,13 @@ fn a_share_that_cannot_be_served_is_spread_over_the_others() {
 fn a_turn_owned_almost_wholly_by_a_tried_backend_still_finds_the_other() {
     let pool = pool(PolicyKind::RoundRobin, &[1000, 1]);
     let table = SlotTable::new(2);
-    let mut policy = Policy::new(PolicyKind::RoundRobin, 1);
+    let mut policy = Balancer::new(PolicyKind::RoundRobin, 1);
     let mut tried = Tried::none();
     tried.insert(BackendId(0));
-    assert_eq!(policy.pick(&pool, &table, &tried).unwrap().id, BackendId(1));
+    assert_eq!(
+        policy.pick(&pool, &table, &asking(tried)).unwrap().id,
+        BackendId(1)
+    );
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn least_connections_sees_what_other_workers_opened() {
             table.opened(BackendId(id));
         }
     }
-    let mut policy = Policy::new(PolicyKind::LeastConnections, 1);
+    let mut policy = Balancer::new(PolicyKind::LeastConnections, 1);
     assert_eq!(
-        policy.pick(&pool, &table, &Tried::none()).unwrap().id,
+        policy.pick(&pool, &table, &Ask::default()).unwrap().id,
         BackendId(1)
     );
     open(&mut policy, &pool, &table, 3);
@@ -137,9 +137,9 @@ fn connections_being_made_count_like_tunnels() {
     let pool = pool(PolicyKind::LeastConnections, &[1, 1]);
     let table = SlotTable::new(2);
     table.connect_started(BackendId(0));
-    let mut policy = Policy::new(PolicyKind::LeastConnections, 1);
+    let mut policy = Balancer::new(PolicyKind::LeastConnections, 1);
     assert_eq!(
-        policy.pick(&pool, &table, &Tried::none()).unwrap().id,
+        policy.pick(&pool, &table, &Ask::default()).unwrap().id,
         BackendId(1)
     );
 }
@@ -149,9 +149,9 @@ fn equals_take_turns() {
     let pool = pool(PolicyKind::LeastConnections, &[1, 1, 1]);
     let table = SlotTable::new(3);
     table.connect_started(BackendId(1));
-    let mut policy = Policy::new(PolicyKind::LeastConnections, 1);
+    let mut policy = Balancer::new(PolicyKind::LeastConnections, 1);
     let order: Vec<_> = (0..6)
-        .map(|_| policy.pick(&pool, &table, &Tried::none()).unwrap().id.0)
+        .map(|_| policy.pick(&pool, &table, &Ask::default()).unwrap().id.0)
         .collect();
     assert_eq!((times(&order, 0), times(&order, 2)), (3, 3));
 }
@@ -159,14 +159,14 @@ fn equals_take_turns() {
 #[test]
 fn a_smaller_pool_after_a_reload_is_no_trap() {
     for kind in PolicyKind::ALL {
-        let mut policy = Policy::new(kind, 3);
+        let mut policy = Balancer::new(kind, 3);
         picks(&mut policy, &pool(kind, &[1, 2, 3, 4, 5]), 4);
         let small = pool(kind, &[9]);
         assert_eq!(picks(&mut policy, &small, 3), [0, 0, 0]);
         assert!(
             policy
-                .pick(&pool(kind, &[]), &SlotTable::new(1), &Tried::none())
-                .is_none()
+                .pick(&pool(kind, &[]), &SlotTable::new(1), &Ask::default())
+                .is_err()
         );
     }
 }
@@ -180,7 +180,7 @@ proptest! {
     ) {
         let pool = pool(PolicyKind::RoundRobin, &weights);
         let turns = pool.backends.turns() as usize;
-        let mut policy = Policy::new(PolicyKind::RoundRobin, seed);
+        let mut policy = Balancer::new(PolicyKind::RoundRobin, seed);
         let order = picks(&mut policy, &pool, late + turns);
         for (id, member) in (0..).zip(pool.backends.iter()) {
             let share = turns * usize::from(member.weight.get())
@@ -196,7 +196,7 @@ proptest! {
         length in 1_u32..2_000,
     ) {
         let pool = pool(PolicyKind::RoundRobin, &weights);
-        let order = picks(&mut Policy::new(PolicyKind::RoundRobin, seed), &pool, length as usize);
+        let order = picks(&mut Balancer::new(PolicyKind::RoundRobin, seed), &pool, length as usize);
         let sum: u32 = weights.iter().map(|&weight| u32::from(weight)).sum();
         for (id, &weight) in (0..).zip(&weights) {
             let due = f64::from(length) * f64::from(weight) / f64::from(sum);
@@ -213,7 +213,7 @@ proptest! {
         let pool = pool(PolicyKind::LeastConnections, &weights);
         let table = SlotTable::new(weights.len());
         let sum: u32 = weights.iter().map(|&weight| u32::from(weight)).sum();
-        open(&mut Policy::new(PolicyKind::LeastConnections, seed), &pool, &table, 10 * sum as usize);
+        open(&mut Balancer::new(PolicyKind::LeastConnections, seed), &pool, &table, 10 * sum as usize);
         let due: Vec<_> = weights.iter().map(|&weight| 10 * u32::from(weight)).collect();
         prop_assert_eq!(established(&pool, &table), due);
     }
@@ -226,12 +226,12 @@ proptest! {
     ) {
         let pool = pool(kind, &weights);
         let table = SlotTable::new(weights.len());
-        let mut policy = Policy::new(kind, seed);
+        let mut policy = Balancer::new(kind, seed);
         let mut tried = Tried::none();
         for _ in 0..weights.len() {
-            let member = policy.pick(&pool, &table, &tried).unwrap();
+            let member = policy.pick(&pool, &table, &asking(tried)).unwrap();
             prop_assert!(tried.insert(member.id));
         }
-        prop_assert!(policy.pick(&pool, &table, &tried).is_none());
+        prop_assert!(policy.pick(&pool, &table, &asking(tried)).is_err());
     }
 }

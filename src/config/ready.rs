@@ -88,11 +88,10 @@ impl Config {
 
 fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<Pool, TableFull> {
     let member = |backend: &BackendSettings| {
+        let id = registry.assign(&settings.name, backend.address)?;
         Ok(Member {
-            id: registry.assign(&settings.name, backend.address)?,
-            address: backend.address,
-            name: backend.address.to_string().into(),
-            weight: backend.weight,
+            generation: registry.table().standing(id).generation,
+            ..Member::new(id, backend.address, backend.weight)
         })
     };
     let members: Vec<_> = settings
@@ -101,13 +100,10 @@ fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<
         .map(member)
         .collect::<Result<_, _>>()?;
     Ok(Pool {
-        id,
-        name: settings.name.as_str().into(),
-        policy: settings.policy,
-        backends: members.into(),
         connect_tries_max: 1 + settings.connect_tries,
         connect_timeout: settings.connect_timeout,
         answer_timeout: settings.answer_timeout,
+        ..Pool::new(id, &settings.name, settings.policy, members)
     })
 }
 

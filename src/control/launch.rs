@@ -108,15 +108,7 @@ impl Launch {
         })?;
         locked_memory(locked, cores.len(), sys::proc::may_lock_memory())?;
         let listeners = listeners(config, &cores)?;
-        let backends = config
-            .pools
-            .iter()
-            .map(|pool| pool.backends.len())
-            .sum::<usize>();
-        let rows = (backends * 2)
-            .next_power_of_two()
-            .max(limits::SLOT_ROWS_LEAST);
-        let table = Arc::new(SlotTable::new(rows));
+        let table = Arc::new(SlotTable::new(limits::SLOT_ROWS_MAX));
         let mut registry = Registry::new(Arc::clone(&table));
         let snapshot = Arc::new(config.snapshot(&mut registry)?);
         let buffers = BufferOptions {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::ids::BackendId;
+use super::rules::Caps;
 use super::slot::Load;
 use super::table::SlotTable;
 use crate::metrics::BackendFailure;
@@ -36,6 +37,17 @@ impl Ledger {
         if self.step(id, (1, 0)) {
             self.table.connect_started(id);
         }
+    }
+
+    /// The same, unless the backend is at one of its caps; false then, and nothing is counted.
+    pub fn try_connect_started(&self, id: BackendId, caps: Caps) -> bool {
+        let started = self.table.try_connect_started(id, caps);
+        if started && !self.step(id, (1, 0)) {
+            // More than 2^32 are held: nobody comes here.
+            self.table.connect_ended(id);
+            return false;
+        }
+        started
     }
 
     /// The connection ended before it became a tunnel, for whatever reason.

@@ -4,23 +4,35 @@
 //! and never replaced. The [`Snapshot`] is a whole immutable answer to "what is configured"; control builds
 //! it, workers read it, and a newer one replaces it between two tunnels.
 
+mod ejection;
 mod host;
 mod ids;
+mod key;
 mod ledger;
+mod pace;
 mod pool;
 mod registry;
 mod route;
+mod rules;
 mod slot;
 mod snapshot;
+mod standing;
+mod sticky;
 mod table;
 mod turns;
 
+pub use ejection::{Ejection, Phase};
 pub use host::HostPattern;
 pub use ids::{BackendId, PoolId, RouteId, Weight};
+pub use key::{HashKey, PathKey};
 pub use ledger::Ledger;
-pub use pool::{Member, Members, PolicyKind, Pool};
+pub use pace::Pace;
+pub use pool::{Hashing, Member, Members, PolicyKind, Pool};
 pub use registry::{Registry, TableFull};
 pub use route::{Route, RouteTable};
-pub use slot::Load;
+pub use rules::{Caps, EjectionRules, Fate, Fates, RetryBudget, WaitingRoom};
+pub use slot::{Ends, Load};
 pub use snapshot::{Snapshot, SourceLimits};
+pub use standing::{Standing, State};
+pub use sticky::{SameSite, Secret, Sticky};
 pub use table::SlotTable;

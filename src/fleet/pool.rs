@@ -5,18 +5,34 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use super::ids::{BackendId, PoolId, Weight};
+use super::key::HashKey;
+use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
+use super::sticky::Sticky;
 use super::turns::Turns;
+use crate::limits;
 use crate::sync::Arc;
 
 /// How a pool chooses. The state that goes with it lives in `balance`, one for each worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PolicyKind {
-    /// Each backend in turn, by weight.
+    /// Each backend in turn, whatever its weight.
     RoundRobin,
+    /// Each backend in turn, as often as its weight says, the turns of a heavy one spread out (smooth).
+    WeightedRoundRobin,
+    /// Any backend, by weight.
+    Random,
     /// The one with the fewest tunnels for its weight, counted over all workers. The default: tunnels live long,
     /// so taking turns leaves a backend that came late empty.
     #[default]
     LeastConnections,
+    /// The less loaded of two random ones.
+    TwoChoices,
+    /// The one of two random ones that answers handshakes sooner, for what it carries.
+    PeakEwma,
+    /// By the client's address: the same address, the same backend.
+    SourceHash,
+    /// By a key of the request: the same key, the same backend, and few keys move when backends come and go.
+    Hash,
 }
 
 impl PolicyKind {
@@ -27,8 +43,19 @@ impl PolicyKind {
     pub const fn label(self) -> &'static str {
         match self {
             Self::RoundRobin => "round-robin",
+            Self::WeightedRoundRobin => "weighted-round-robin",
+            Self::Random => "random",
             Self::LeastConnections => "least-connections",
+            Self::TwoChoices => "two-choices",
+            Self::PeakEwma => "peak-ewma",
+            Self::SourceHash => "source-hash",
+            Self::Hash => "hash",
         }
+    }
+
+    /// Whether the choice follows from a key of the request.
+    pub const fn is_hash(self) -> bool {
+        matches!(self, Self::SourceHash | Self::Hash)
     }
 }
 
@@ -37,12 +64,16 @@ impl PolicyKind {
 pub struct Member {
     /// Its row in the slot table.
     pub id: BackendId,
+    /// Which of the row's owners it is; another one's row is not picked.
+    pub generation: u32,
     /// Where to connect.
     pub address: SocketAddr,
     /// What logs and metrics call it.
     pub name: Arc<str>,
-    /// Its share of the pool.
+    /// Its share of the pool, as configured. What counts by now stands in its row.
     pub weight: Weight,
+    /// Its tier: backends of a higher number are used only when those below do not suffice.
+    pub priority: u8,
 }
 
 /// The backends of one pool, in the order of the file, and their turns by weight. Reads as a slice; made with
@@ -87,6 +118,20 @@ impl Deref for Members {
     }
 }
 
+/// How a hash policy hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashing {
+    /// What is hashed. [`PolicyKind::SourceHash`] takes the source whatever stands here.
+    pub key: HashKey,
+    /// How many bits of an IPv4 source count.
+    pub source_prefix_v4: u32,
+    /// How many bits of an IPv6 source count.
+    pub source_prefix_v6: u32,
+    /// No backend gets more than this share of what it would carry if all carried the same, in percent; a key whose
+    /// backend is over it goes to the next. `None` is no bound.
+    pub load_bound_percent: Option<u32>,
+}
+
 /// Backends under one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
@@ -96,6 +141,10 @@ pub struct Pool {
     pub name: Arc<str>,
     /// How a backend is chosen.
     pub policy: PolicyKind,
+    /// How it hashes, if it does.
+    pub hashing: Hashing,
+    /// The cookie that brings a client back to its backend, over any policy.
+    pub sticky: Option<Arc<Sticky>>,
     /// Who can be chosen.
     pub backends: Members,
     /// How many backends one client may be tried on: the first and the others after it. At least 1, at
@@ -105,4 +154,72 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// How long it may then take to answer the request head.
     pub answer_timeout: Duration,
+    /// A tier of which no more than this share is healthy calls the next one in; if none has more, health is
+    /// ignored (panic). In percent; 0 is only when nobody is healthy.
+    pub panic_percent: u32,
+    /// Over how long a backend that came up is filled to what the others carry; nothing at once.
+    pub slow_start: Option<Duration>,
+    /// When workers put a backend out.
+    pub ejection: EjectionRules,
+    /// What each backend may hold.
+    pub caps: Caps,
+    /// Tunnels and connections being made to all its backends together; each worker counts the others with a
+    /// delay, so it may be passed by one connection a worker.
+    pub established_max: Option<u32>,
+    /// Where clients wait while every backend is full.
+    pub waiting_room: WaitingRoom,
+    /// How many handshakes may be tried again.
+    pub retry_budget: RetryBudget,
+    /// What happens to open tunnels when their backend leaves.
+    pub fates: Fates,
+}
+
+impl Pool {
+    /// A pool with these backends and everything else as if the file did not say it.
+    pub fn new(id: PoolId, name: &str, policy: PolicyKind, backends: Vec<Member>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            policy,
+            hashing: Hashing::default(),
+            sticky: None,
+            backends: backends.into(),
+            connect_tries_max: 1 + limits::CONNECT_TRIES.default,
+            connect_timeout: limits::CONNECT_TIMEOUT.default,
+            answer_timeout: limits::ANSWER_TIMEOUT.default,
+            panic_percent: 0,
+            slow_start: None,
+            ejection: EjectionRules::default(),
+            caps: Caps::default(),
+            established_max: None,
+            waiting_room: WaitingRoom::default(),
+            retry_budget: RetryBudget::default(),
+            fates: Fates::default(),
+        }
+    }
+}
+
+impl Member {
+    /// A backend of the first tier, called by its address, in the row's first generation.
+    pub fn new(id: BackendId, address: SocketAddr, weight: Weight) -> Self {
+        Self {
+            id,
+            generation: 0,
+            address,
+            name: address.to_string().into(),
+            weight,
+            priority: 0,
+        }
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self {
+            key: HashKey::Source,
+            source_prefix_v4: limits::SOURCE_PREFIX_V4.default,
+            source_prefix_v6: limits::SOURCE_PREFIX_V6.default,
+            load_bound_percent: Some(limits::LOAD_BOUND_PERCENT.default),
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl Registry {
         })?;
         let key = self.retired.remove(place)?;
         let id = self.rows.remove(&key)?;
-        self.table.forget_failures(id);
+        self.table.hand_over(id);
         Some(id)
     }
 }

@@ -1,9 +1,19 @@
 //! The one thing all cores share: a fixed array of backend rows. It is built once and never moves.
 
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use super::ejection::Ejection;
 use super::ids::BackendId;
-use super::slot::{Load, Slot};
+use super::pace::Pace;
+use super::rules::Caps;
+use super::slot::{Ends, Load, Slot};
+use super::standing::Standing;
+use crate::clock::Now;
 use crate::limits::SLOT_ROWS_MAX;
 use crate::metrics::BackendFailure;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A row for every backend, shared by all workers as an `Arc`. Counts are fleet-wide.
 ///
@@ -20,6 +30,12 @@ use crate::metrics::BackendFailure;
 /// the same table.
 pub struct SlotTable {
     rows: Box<[Slot]>,
+    /// Grows with every change of who may be picked, so that one load tells a worker whether what it remembers
+    /// still holds.
+    ///
+    /// Writers: whoever changed a standing or an ejection, after that change, by addition. Ordering: `Release`,
+    /// read with `Acquire`: who sees the new number sees the change.
+    epoch: CachePadded<AtomicU64>,
 }
 
 impl SlotTable {
@@ -28,7 +44,90 @@ impl SlotTable {
         let capacity = capacity.min(SLOT_ROWS_MAX);
         Self {
             rows: (0..capacity).map(|_| Slot::new()).collect(),
+            epoch: CachePadded::new(AtomicU64::new(0)),
         }
+    }
+
+    /// The number of changes so far in who may be picked.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// What control has decided about a backend.
+    pub fn standing(&self, id: BackendId) -> Standing {
+        self.row(id).standing()
+    }
+
+    /// Control decides about a backend. Every worker sees it at its next pick.
+    pub fn set_standing(&self, id: BackendId, standing: Standing) {
+        if self.standing(id) != standing {
+            self.row(id).set_standing(standing);
+            self.changed();
+        }
+    }
+
+    /// Whether workers have put it out.
+    pub fn ejection(&self, id: BackendId) -> Ejection {
+        self.row(id).ejection()
+    }
+
+    /// Replaces the ejection of a backend if it is still `from`; false if somebody else was first.
+    pub fn replace_ejection(&self, id: BackendId, from: Ejection, to: Ejection) -> bool {
+        let replaced = self.row(id).replace_ejection(from, to);
+        if replaced {
+            self.changed();
+        }
+        replaced
+    }
+
+    /// How long its handshakes take.
+    pub fn pace(&self, id: BackendId) -> Pace {
+        self.row(id).pace()
+    }
+
+    /// A handshake with it succeeded after this time, from the start of the connection to its answer.
+    pub fn handshake_took(&self, id: BackendId, took: Duration, now: Now) {
+        self.row(id).handshake_took(took, now);
+    }
+
+    /// How its tunnels ended so far.
+    pub fn ends(&self, id: BackendId) -> Ends {
+        self.row(id).ends()
+    }
+
+    /// A tunnel to it ended; `abnormal` if without a Close frame or with 1011, by the backend's doing.
+    pub fn ended(&self, id: BackendId, abnormal: bool) {
+        self.row(id).ended(abnormal);
+    }
+
+    /// When it last came up, in milliseconds of the process's clock; 0 if it has been up from the start.
+    pub fn risen_ms(&self, id: BackendId) -> u64 {
+        self.row(id).risen_ms()
+    }
+
+    /// It came up: its slow start begins.
+    pub fn rose(&self, id: BackendId, now: Now) {
+        self.row(id).rose(now);
+        self.changed();
+    }
+
+    /// Failed handshakes in a row.
+    pub fn streak(&self, id: BackendId) -> u32 {
+        self.row(id).streak()
+    }
+
+    /// One more failed handshake in a row; hands back how many that are.
+    pub fn streak_grew(&self, id: BackendId) -> u32 {
+        self.row(id).streak_grew()
+    }
+
+    /// A handshake succeeded.
+    pub fn streak_ended(&self, id: BackendId) {
+        self.row(id).streak_ended();
     }
 
     /// How many backends fit.
@@ -61,6 +160,11 @@ impl SlotTable {
         self.row(id).connect_started();
     }
 
+    /// The same, unless the backend is at one of its caps; false then, and nothing is counted.
+    pub fn try_connect_started(&self, id: BackendId, caps: Caps) -> bool {
+        self.row(id).try_connect_started(caps)
+    }
+
     /// The connection ended before it became a tunnel, for whatever reason.
     pub fn connect_ended(&self, id: BackendId) {
         self.row(id).connect_ended();
@@ -85,8 +189,10 @@ impl SlotTable {
         self.row(id).give_back(held);
     }
 
-    pub(super) fn forget_failures(&self, id: BackendId) {
-        self.row(id).forget_failures();
+    /// The row goes to a new backend.
+    pub(super) fn hand_over(&self, id: BackendId) {
+        self.row(id).hand_over();
+        self.changed();
     }
 
     fn row(&self, id: BackendId) -> &Slot {

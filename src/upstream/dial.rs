@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use crate::balance::{Policy, Tried};
+use crate::balance::{Ask, Balancer, Tried};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger, Member, Pool};
 use crate::metrics::{BackendFailure, Refusal, WorkerCounters};
@@ -32,13 +32,18 @@ pub async fn dial(
     pool: &Pool,
     ledger: &Rc<Ledger>,
     counters: &WorkerCounters,
-    policy: &std::cell::RefCell<Policy>,
+    policy: &std::cell::RefCell<Balancer>,
 ) -> Result<Dialled, Refusal> {
     let mut tried = Tried::none();
     let mut refusal = Refusal::NoBackend;
     for _ in 0..pool.connect_tries_max {
-        let picked = policy.borrow_mut().pick(pool, ledger.table(), &tried);
-        let Some(member) = picked else { break };
+        let ask = Ask {
+            tried,
+            now: Now::read(),
+            ..Ask::default()
+        };
+        let picked = policy.borrow_mut().pick(pool, ledger.table(), &ask);
+        let Ok(member) = picked else { break };
         let claim = Claim::start(ledger, member.id);
         match connect(caller, pool, member).await {
             Ok(socket) => {

@@ -152,7 +152,7 @@ impl Desk {
                     let (told_by, deadline) = (now.after(time), now.after(deadline.max(time)));
                     self.start_drain(ring, wheel, now, (told_by, deadline));
                 }
-                Command::Drain { .. } => {}
+                Command::Drain { .. } | Command::Snapshot(_) | Command::Close { .. } => {}
                 Command::Fail => panic!("told to fail"),
             }
         }

@@ -8,7 +8,7 @@ use super::crew::Crew;
 use super::jobs::{Job, Jobs};
 use super::sources::Sources;
 use crate::access_log::{Record, Recorder, RefusalRecord};
-use crate::balance::Policy;
+use crate::balance::Balancer;
 use crate::clock::{self, Now};
 use crate::fleet::{Ledger, PoolId, Route, Snapshot};
 use crate::http;
@@ -36,7 +36,7 @@ pub(super) struct Floor {
     pub(super) sources: RefCell<Sources>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
     /// One for each pool of the snapshot, at the place its id names.
-    pub(super) policies: RefCell<Vec<Rc<RefCell<Policy>>>>,
+    pub(super) policies: RefCell<Vec<Rc<RefCell<Balancer>>>>,
     pub(super) ledger: Rc<Ledger>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) log: Rc<RefCell<Option<Recorder>>>,
@@ -139,7 +139,7 @@ impl Floor {
     }
 
     /// The policy of a pool of the current snapshot.
-    pub(super) fn policy(&self, pool: PoolId) -> Rc<RefCell<Policy>> {
+    pub(super) fn policy(&self, pool: PoolId) -> Rc<RefCell<Balancer>> {
         Rc::clone(&self.policies.borrow()[pool.index()])
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::fleet::{BackendId, Snapshot};
 use crate::limits;
+use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
 
 /// What a worker can be told.
@@ -19,6 +21,16 @@ pub enum Command {
         time: Duration,
         /// When whoever is left is cut off, from now.
         deadline: Duration,
+    },
+    /// Greet by this snapshot from now on. Greetings under way end by the one they began with.
+    Snapshot(Arc<Snapshot>),
+    /// Tell 1012 to the tunnels of these backends, at most so many a second; a backend that is up again when its
+    /// turn comes is left alone.
+    Close {
+        /// Whose tunnels.
+        backends: Arc<[BackendId]>,
+        /// Tunnels in a second on this worker, at least 1.
+        per_second: u32,
     },
     /// Fail, so that a test can see what a worker's death does to the others.
     #[doc(hidden)]

@@ -26,7 +26,7 @@ pub use floor::WorkerLimits;
 pub use mailbox::{Command, Mailbox, Sender, mailbox};
 
 use crate::access_log::Recorder;
-use crate::balance::Policy;
+use crate::balance::Balancer;
 use crate::clock::Now;
 use crate::fleet::{Ledger, SlotTable, Snapshot};
 use crate::limits;
@@ -94,7 +94,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let mut rng = Rng::seeded(setup.seed);
     let pools = setup.snapshot.pools.iter();
     let own = pools
-        .map(|pool| Rc::new(RefCell::new(Policy::new(pool.policy, rng.next_u64()))))
+        .map(|pool| Rc::new(RefCell::new(Balancer::new(pool.policy, rng.next_u64()))))
         .collect();
     let ledgers = Ledgers {
         fleet: Rc::clone(&ledger),

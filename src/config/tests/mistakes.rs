@@ -172,7 +172,7 @@ fn bounds_over_the_whole_file_hold() {
     });
     assert_eq!(
         mistakes("pools", &format!("pools.chat.backends = [{backends}]")),
-        "a.toml:1: pools: expected at most 8192 backends in all pools, found 8193"
+        "a.toml:1: pools: expected at most 16384 backends in all pools, found 16385"
     );
     let routes = counted(limits::ROUTES_MAX + 1, |index| {
         format!("{{ pool = \"chat\", path = \"/{index}\" }}")
