@@ -371,6 +371,28 @@ pub const SOURCE_PREFIX_V4: Setting<u32> = count(32, 1, 32);
 pub const SOURCE_PREFIX_V6: Setting<u32> = count(64, 1, 128);
 /// How far above its fair share a hash may load a backend (consistent hashing with bounded loads, Mirrokni et al.).
 pub const LOAD_BOUND_PERCENT: Setting<u32> = count(125, 101, 10_000);
+/// How often a backend is probed.
+pub const PROBE_INTERVAL: Setting<Duration> = millis(5 * SECOND, 50, HOUR);
+/// How often while probes contradict the verdict.
+pub const PROBE_UNSURE_INTERVAL: Setting<Duration> = millis(SECOND, 10, HOUR);
+/// How much of an interval chance adds or takes.
+pub const PROBE_JITTER_PERCENT: Setting<u32> = count(10, 0, 90);
+/// How long one probe may take.
+pub const PROBE_TIMEOUT: Setting<Duration> = millis(2 * SECOND, 10, MINUTE);
+/// Good probes in a row that bring a backend up.
+pub const PROBE_RISE: Setting<u32> = count(2, 1, 100);
+/// Bad probes in a row that take it down.
+pub const PROBE_FALL: Setting<u32> = count(3, 1, 100);
+/// What of a probe's answer is read: its head and the start of its body.
+pub const PROBE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a slow start may take; off unless it is set.
+pub const SLOW_START: Setting<Duration> = millis(30 * SECOND, SECOND, HOUR);
+/// How soon a name is asked for again when its answer says nothing, or says less: a TTL below this is taken as this.
+pub const DNS_INTERVAL: Setting<Duration> = millis(30 * SECOND, SECOND, 24 * HOUR);
+/// How soon after a failed answer it is asked again.
+pub const DNS_RETRY: Duration = Duration::from_secs(5);
+/// Backends taken from one name; the answer's others are dropped, and that is said.
+pub const DNS_MEMBERS_MAX: usize = 1024;
 /// Tiers of a pool.
 pub const PRIORITY_MAX: u8 = 15;
 

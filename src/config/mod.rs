@@ -15,8 +15,8 @@ mod units;
 pub use mistake::{Mistake, Mistakes};
 pub use model::{
     AccessLog, BackendSettings, Config, ControlSettings, Cores, DrainSettings, LimitSettings,
-    Listener, OriginSettings, PoolSettings, ReceiveBuffers, RouteSettings, Steering,
-    WorkerSettings,
+    Listener, NameKind, NameSettings, OriginSettings, PoolSettings, ReceiveBuffers, RouteSettings,
+    Steering, WorkerSettings,
 };
 
 use std::io::Read;

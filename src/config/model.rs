@@ -6,8 +6,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::fleet::{HostPattern, PolicyKind, PoolId, Weight};
+use crate::fleet::{
+    Caps, EjectionRules, Fates, Hashing, HostPattern, PolicyKind, PoolId, RetryBudget, Sticky,
+    WaitingRoom, Weight,
+};
+use crate::health::ProbeSettings;
 use crate::limits;
+use crate::sync::Arc;
 
 /// One whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,14 +155,92 @@ pub struct PoolSettings {
     pub name: String,
     /// How a backend is chosen.
     pub policy: PolicyKind,
-    /// Who can be chosen: at least one, addresses distinct.
+    /// How it hashes, if it does.
+    pub hashing: Hashing,
+    /// The cookie that brings a client back.
+    pub sticky: Option<Arc<Sticky>>,
+    /// Who can be chosen, as the file names them: addresses distinct. At least one, unless names are asked for.
     pub backends: Vec<BackendSettings>,
+    /// Names whose addresses join them.
+    pub names: Vec<NameSettings>,
     /// How long one backend may take to accept a connection.
     pub connect_timeout: Duration,
     /// How many others are tried after the first.
     pub connect_tries: u8,
     /// How long a backend may take to answer a request head.
     pub answer_timeout: Duration,
+    /// How little of a tier may be healthy before the next one is called in, in percent.
+    pub panic_percent: u32,
+    /// Over how long a backend that came up is filled; nothing at once.
+    pub slow_start: Option<Duration>,
+    /// When workers put a backend out.
+    pub ejection: EjectionRules,
+    /// What each backend may hold.
+    pub caps: Caps,
+    /// What all its backends together may hold.
+    pub established_max: Option<u32>,
+    /// Where clients wait while every backend is full.
+    pub waiting_room: WaitingRoom,
+    /// How many handshakes may be tried again.
+    pub retry_budget: RetryBudget,
+    /// What happens to open tunnels when their backend leaves.
+    pub fates: Fates,
+    /// How its backends are probed, if they are.
+    pub probe: Option<ProbeSettings>,
+}
+
+/// A name in the DNS whose addresses are backends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSettings {
+    /// The name, without a final dot.
+    pub name: String,
+    /// What is asked for.
+    pub kind: NameKind,
+    /// The longest time between two questions; a shorter TTL is obeyed down to
+    /// [`DNS_INTERVAL`](crate::limits::DNS_INTERVAL)`.least`.
+    pub interval: Duration,
+    /// The share of each address. An SRV record's own weight counts instead.
+    pub weight: Weight,
+    /// The tier of each address. An SRV record's own priority counts instead.
+    pub priority: u8,
+}
+
+/// What is asked of the DNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    /// A and AAAA records, with this port.
+    Addresses {
+        /// The port of every address.
+        port: u16,
+    },
+    /// SRV records (RFC 2782): port, weight and priority are theirs. The lowest priority is the first tier.
+    Srv,
+}
+
+impl PoolSettings {
+    /// A pool of these backends, and everything else as if the file did not say it.
+    pub fn new(name: &str, policy: PolicyKind, backends: Vec<BackendSettings>) -> Self {
+        Self {
+            name: name.to_owned(),
+            policy,
+            hashing: Hashing::default(),
+            sticky: None,
+            backends,
+            names: Vec::new(),
+            connect_timeout: limits::CONNECT_TIMEOUT.default,
+            connect_tries: limits::CONNECT_TRIES.default,
+            answer_timeout: limits::ANSWER_TIMEOUT.default,
+            panic_percent: 0,
+            slow_start: None,
+            ejection: EjectionRules::default(),
+            caps: Caps::default(),
+            established_max: None,
+            waiting_room: WaitingRoom::default(),
+            retry_budget: RetryBudget::default(),
+            fates: Fates::default(),
+            probe: None,
+        }
+    }
 }
 
 /// One entry of `backends`.
@@ -167,6 +250,8 @@ pub struct BackendSettings {
     pub address: SocketAddr,
     /// Its share of the pool.
     pub weight: Weight,
+    /// Its tier, from 0 to [`PRIORITY_MAX`](crate::limits::PRIORITY_MAX).
+    pub priority: u8,
 }
 
 /// `[[routes]]`

@@ -48,6 +48,7 @@ impl Config {
         let backend = |&address: &SocketAddr| BackendSettings {
             address,
             weight: Weight::ONE,
+            priority: 0,
         };
         Self {
             workers: WorkerSettings::default(),
@@ -63,14 +64,11 @@ impl Config {
             }],
             limits: LimitSettings::default(),
             drain: DrainSettings::default(),
-            pools: vec![PoolSettings {
-                name: "echo".to_owned(),
-                policy: PolicyKind::RoundRobin,
-                backends: backends.iter().map(backend).collect(),
-                connect_timeout: limits::CONNECT_TIMEOUT.default,
-                connect_tries: limits::CONNECT_TRIES.default,
-                answer_timeout: limits::ANSWER_TIMEOUT.default,
-            }],
+            pools: vec![PoolSettings::new(
+                "echo",
+                PolicyKind::RoundRobin,
+                backends.iter().map(backend).collect(),
+            )],
             routes: vec![RouteSettings {
                 name: "/".to_owned(),
                 hosts: Vec::new(),
@@ -91,6 +89,7 @@ fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<
         let id = registry.assign(&settings.name, backend.address)?;
         Ok(Member {
             generation: registry.table().standing(id).generation,
+            priority: backend.priority,
             ..Member::new(id, backend.address, backend.weight)
         })
     };
@@ -100,9 +99,19 @@ fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<
         .map(member)
         .collect::<Result<_, _>>()?;
     Ok(Pool {
+        hashing: settings.hashing.clone(),
+        sticky: settings.sticky.clone(),
         connect_tries_max: 1 + settings.connect_tries,
         connect_timeout: settings.connect_timeout,
         answer_timeout: settings.answer_timeout,
+        panic_percent: settings.panic_percent,
+        slow_start: settings.slow_start,
+        ejection: settings.ejection,
+        caps: settings.caps,
+        established_max: settings.established_max,
+        waiting_room: settings.waiting_room,
+        retry_budget: settings.retry_budget,
+        fates: settings.fates,
         ..Pool::new(id, &settings.name, settings.policy, members)
     })
 }

@@ -4,5 +4,7 @@
 //! in a test in a millisecond.
 
 mod passive;
+mod settings;
 
 pub use passive::{failed, succeeded};
+pub use settings::{HttpProbe, ProbeKind, ProbeSettings, WebSocketProbe};

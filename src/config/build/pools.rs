@@ -45,12 +45,10 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
     );
     let answer_timeout = table.value("answer_timeout", &answer, limits::ANSWER_TIMEOUT.default);
     PoolSettings {
-        name: name.to_owned(),
-        policy,
-        backends,
         connect_timeout,
         connect_tries,
         answer_timeout,
+        ..PoolSettings::new(name, policy, backends)
     }
 }
 
@@ -73,6 +71,7 @@ fn backends(table: &mut Table<'_>) -> Vec<BackendSettings> {
         BackendSettings {
             address: address.value,
             weight,
+            priority: 0,
         }
     });
     backends.collect()

@@ -183,14 +183,14 @@ fn pools() -> impl Strategy<Value = Vec<PoolSettings>> {
             let backend = |(port, weight)| crate::config::BackendSettings {
                 address: ([10, 0, 0, 1], port).into(),
                 weight: Weight::new(weight).unwrap(),
+                priority: 0,
             };
+            let backends = (1_u16..).zip(weights).map(backend).collect();
             PoolSettings {
-                name: String::new(),
-                policy,
-                backends: (1_u16..).zip(weights).map(backend).collect(),
                 connect_timeout: timeouts.0,
                 connect_tries,
                 answer_timeout: timeouts.1,
+                ..PoolSettings::new("", policy, backends)
             }
         },
     );
