@@ -1,9 +1,11 @@
-//! Ringway beside nginx, HAProxy and Envoy: processor time for each message, in interleaved pairs. See README.md.
+//! Ringway beside nginx, HAProxy, Envoy and a raw relay: processor time for each message, in interleaved pairs. See README.md.
 #![expect(clippy::print_stdout, reason = "the table belongs on standard output")]
 
 mod args;
 mod case;
 mod duel;
+#[path = "../floor/mod.rs"]
+mod floor;
 mod host;
 mod markdown;
 mod proxy;
@@ -27,6 +29,9 @@ use crate::proxy::{Proxy, Shape};
 use crate::report::Report;
 
 fn main() -> anyhow::Result<()> {
+    if proxy::floor::ran()? {
+        return Ok(());
+    }
     let args = Args::parse();
     if !args.is_wanted() {
         println!(

