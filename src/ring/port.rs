@@ -80,7 +80,6 @@ pub struct Ring {
     features: Features,
     tick: Box<Timespec>,
     wheel: Box<Timespec>,
-    inline_sends: usize,
     enters: u64,
     completions: u64,
     /// The driver sleeps in glommio until the eventfd rings.
@@ -107,7 +106,6 @@ impl Ring {
             features,
             tick: Box::new(Timespec::new()),
             wheel: Box::new(Timespec::new()),
-            inline_sends: 0,
             enters: 0,
             completions: 0,
             parked: false,
@@ -159,7 +157,6 @@ impl Ring {
     pub fn send_now(&mut self, socket: BorrowedFd<'_>, token: Token, chunk: &Chunk, part: Part) {
         let address = self.buffers.address(chunk, part.from, part.bytes);
         let entry = opcode::Send::new(Fd(socket.as_raw_fd()), address, part.bytes);
-        self.inline_sends += 1;
         self.push(
             entry
                 .flags(libc::MSG_DONTWAIT)
@@ -183,7 +180,6 @@ impl Ring {
         let (id, message) = self.sends.vectored(token, parts);
         let entry = opcode::SendMsg::new(Fd(socket.as_raw_fd()), message);
         let flags = libc::MSG_DONTWAIT.unsigned_abs();
-        self.inline_sends += 1;
         self.push(entry.flags(flags).build().user_data(owned_send(id)));
         id
     }
@@ -297,14 +293,13 @@ impl Ring {
         self.features
     }
 
-    /// Hands the kernel what was pushed and, with `wait`, sleeps until something other than the sends
-    /// that complete at once has completed.
+    /// Hands the kernel what was pushed and, with `wait`, sleeps until something has completed. Sends that
+    /// complete at once count: what waits for one of them, a tail or an end of stream, is not put off until
+    /// something else happens.
     pub(super) fn enter(&mut self, wait: bool) -> io::Result<()> {
         self.refill();
-        let wanted = if wait { 1 + self.inline_sends } else { 0 };
-        self.inline_sends = 0;
         self.enters += 1;
-        let wanted = if self.backlog.is_empty() { wanted } else { 0 };
+        let wanted = usize::from(wait && self.backlog.is_empty());
         match self.uring.submit_and_wait(wanted) {
             Ok(_) => Ok(()),
             // EBUSY: the completion queue must be emptied first. EINTR: a signal; look and come back.
