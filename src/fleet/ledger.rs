@@ -84,7 +84,7 @@ impl Ledger {
     /// Gives back every claim that is still out, for the end of a worker. A task that outlives it and ends its
     /// connection only then finds nothing to give back, and changes nothing; nor does a second call.
     pub fn give_back_all(&self) {
-        for (row, held) in (0..).zip(&self.held) {
+        for (row, held) in (0..=u16::MAX).zip(&self.held) {
             let held = held.take();
             if held != Load::default() {
                 self.table.give_back(BackendId(row), held);
@@ -150,6 +150,16 @@ mod tests {
         assert_eq!(table.load(BackendId(1)), Load::default());
         survivor.closed(CHAT);
         assert_eq!(table.load(CHAT), Load::default());
+    }
+
+    #[test]
+    fn the_last_row_that_an_id_can_name_is_given_back_too() {
+        let table = Arc::new(SlotTable::new(usize::MAX));
+        let last = BackendId(u16::MAX);
+        let ledger = Ledger::new(Arc::clone(&table));
+        ledger.connect_started(last);
+        drop(ledger);
+        assert_eq!(table.load(last), Load::default());
     }
 
     #[test]
