@@ -10,6 +10,8 @@ mod flow;
 mod goodbye;
 mod outbox;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 
 pub use goodbye::Goodbyes;

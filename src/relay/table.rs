@@ -369,10 +369,13 @@ impl Tunnels {
         }
     }
 
-    /// Makes sure that the wheel looks at this tunnel no later than at its next deadline.
+    /// Makes sure that the wheel looks at this tunnel no later than at its next deadline, and once a round
+    /// until then: an entry outlives its tunnel, so none is far ahead.
     pub(super) fn schedule(&mut self, core: &mut Core<'_>, key: u32) {
         let tunnel = self.tunnel(key);
-        let next = tunnel.next_deadline();
+        let next = tunnel
+            .next_deadline()
+            .min(core.now.after(limits::WHEEL_LOOK_AHEAD));
         if tunnel.scheduled.is_none_or(|scheduled| scheduled > next) {
             tunnel.scheduled = Some(next);
             core.wheel.insert(next, tunnel.token(key, kind::DUE));

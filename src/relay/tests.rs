@@ -1,0 +1,156 @@
+//! Tunnels on socket pairs, with a clock of the test's own: what they ask of the wheel, and when they give up.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::table::{Ledgers, Tunnels};
+use super::tunnel::{FirstBytes, Opening, Patience, Stage};
+use crate::clock::Now;
+use crate::fleet::{BackendId, Ledger, SlotTable};
+use crate::limits;
+use crate::ring::{BufferOptions, Features, Ring, RingOptions, Shape, Wheel};
+use crate::rng::Rng;
+use crate::sync::Arc;
+use crate::sys::eventfd::EventFd;
+
+const HOUR: Duration = Duration::from_hours(1);
+const STALLED: Duration = Duration::from_mins(1);
+
+/// A core without a driver, whose time the test decides.
+struct Still {
+    // The order of dropping: what the ring still has to submit names sockets that the tunnels hold.
+    ring: Ring,
+    tunnels: Tunnels,
+    wheel: Wheel,
+    patience: Patience,
+    now: Now,
+    _bell: OwnedFd,
+}
+
+impl Still {
+    fn new() -> Self {
+        let buffers = BufferOptions {
+            shape: Shape::TwoSize,
+            count: Some(4),
+            bytes: Some(1024),
+        };
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap();
+        let bell = EventFd::for_parking().unwrap();
+        let features = Features::probe().unwrap();
+        let now = Now::from_nanos(1_000_000_007);
+        let ledgers = Ledgers {
+            fleet: Rc::new(Ledger::new(Arc::new(SlotTable::new(1)))),
+            counters: Arc::default(),
+            log: Rc::new(RefCell::new(None)),
+            worker: 0,
+        };
+        Self {
+            tunnels: Tunnels::new(ledgers, Rng::seeded(1), 8),
+            ring: Ring::new(RingOptions::new(64, buffers), features, bell.as_fd()).unwrap(),
+            wheel: Wheel::new(now),
+            patience: Patience {
+                idle_ms: ms(HOUR),
+                stalled_write_ms: ms(STALLED),
+                half_close_ms: ms(HOUR),
+            },
+            now,
+            _bell: bell,
+        }
+    }
+
+    /// Opens a tunnel and hands back its far ends.
+    fn open(&mut self, (client, backend): (UnixStream, UnixStream)) {
+        let opening = Opening {
+            backend: backend.into(),
+            peer: "192.0.2.1:5".parse().unwrap(),
+            forwarded_for: None,
+            route: 0,
+            backend_id: BackendId(0),
+            deflate: false,
+            first_bytes: FirstBytes {
+                answer: b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(),
+                from_client: Vec::new(),
+                from_backend: Vec::new(),
+            },
+            patience: self.patience,
+        };
+        let Self { ring, wheel, .. } = self;
+        self.tunnels
+            .open(ring, wheel, (client.into(), opening), self.now);
+    }
+
+    /// Lets the time go to the wheel's next moment, and what is due then happen.
+    fn step(&mut self) {
+        self.now = self.wheel.next().unwrap();
+        let mut due = Vec::new();
+        self.wheel.advance(self.now, &mut due);
+        for token in due {
+            let Self { ring, wheel, .. } = self;
+            self.tunnels.due(ring, wheel, token, self.now);
+        }
+    }
+
+    /// Lets the kernel do what it was asked for.
+    fn turn(&mut self) {
+        let Self {
+            ring, wheel, now, ..
+        } = self;
+        for completion in ring.turn() {
+            if Tunnels::owns(completion.token) {
+                self.tunnels.complete(ring, wheel, &completion, *now);
+            }
+        }
+        self.tunnels.batch_done(ring, wheel, *now);
+    }
+
+    fn stage(&self) -> Stage {
+        self.tunnels.slab.iter().next().unwrap().1.stage
+    }
+}
+
+#[test]
+fn tunnels_that_have_ended_leave_the_wheel_within_a_round() {
+    let mut still = Still::new();
+    still.patience.stalled_write_ms = still.patience.idle_ms;
+    let start = still.now;
+    let mut most = 0;
+    for cycle in 0..300 {
+        let ((client, far), (backend, end)) =
+            (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        still.open((client, backend));
+        drop((far, end));
+        while !still.tunnels.is_empty() {
+            still.turn();
+        }
+        // A tunnel opens and ends each second.
+        still.now = start.after(Duration::from_secs(cycle));
+        still.wheel.advance(still.now, &mut Vec::new());
+        most = most.max(still.wheel.len());
+    }
+    // One or two entries for each of a round's 65 tunnels.
+    assert!(most <= 140, "{most} entries of tunnels that are gone");
+}
+
+#[test]
+fn a_tunnel_is_looked_at_once_a_round_and_told_goodbye_after_its_hour() {
+    let mut still = Still::new();
+    let start = still.now;
+    let ((client, _far), (backend, _end)) =
+        (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    still.open((client, backend));
+    still.turn();
+    let mut looks = 0;
+    while still.stage() == Stage::Open {
+        still.step();
+        looks += 1;
+        assert!(
+            still.now <= start.after(HOUR + limits::WHEEL_TICK * 2),
+            "late"
+        );
+    }
+    assert!(still.now >= start.after(HOUR), "early");
+    assert!(looks < 80, "{looks} looks in an hour");
+}
