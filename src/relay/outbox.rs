@@ -138,16 +138,17 @@ impl Outbox {
         self.waiting = bytes;
     }
 
-    /// Starts the next send if none is under way.
+    /// Starts the next send if none is under way. Says whether the stalled clock has started with it: a send
+    /// of copied bytes waits while the socket would block, and completes only when that is over.
     pub(super) fn flush(
         &mut self,
         ring: &mut Ring,
         segments: &Segments,
-        socket: BorrowedFd<'_>,
-        token: Token,
-    ) {
+        (socket, token): (BorrowedFd<'_>, Token),
+        now: Now,
+    ) -> bool {
         if self.in_flight() {
-            return;
+            return false;
         }
         if let Some(segment) = segments.get(self.first) {
             if segment.next == NONE {
@@ -165,7 +166,11 @@ impl Outbox {
                 std::mem::take(&mut self.taken),
             );
             self.sending = Sending::Copied(ring.send_owned(socket, token, bytes, from), from);
+            let starts = self.stalled_since.is_none();
+            self.stalled_since.get_or_insert(now);
+            return starts;
         }
+        false
     }
 
     /// A send completed with `result`.

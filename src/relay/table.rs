@@ -135,8 +135,9 @@ impl Tunnels {
         for end in End::BOTH {
             self.receive(core, key, end);
         }
-        self.schedule(core, key);
+        // The answer that goes out has a deadline before the idle one; one look is for both.
         self.flush(core);
+        self.schedule(core, key);
     }
 
     /// A request of one of this room's kinds completed.
@@ -360,11 +361,14 @@ impl Tunnels {
             let token = tunnel.token(key, kind::send(end));
             let side = tunnel.side(end);
             let Some(socket) = &side.socket else { continue };
-            side.outbox
-                .flush(core.ring, &self.segments, socket.as_fd(), token);
+            let way = (socket.as_fd(), token);
+            let waits = side.outbox.flush(core.ring, &self.segments, way, core.now);
             if side.outbox.is_empty() && side.ours == Half::Closing {
                 side.ours = Half::Closed;
                 crate::sys::end_stream(socket);
+            }
+            if waits {
+                self.schedule(core, key);
             }
         }
     }

@@ -1,17 +1,20 @@
 //! Tunnels on socket pairs, with a clock of the test's own: what they ask of the wheel, and when they give up.
 
 use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::outbox::{Outbox, Segments};
 use super::table::{Ledgers, Tunnels};
 use super::tunnel::{FirstBytes, Opening, Patience, Stage};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger, SlotTable};
 use crate::limits;
-use crate::ring::{BufferOptions, Features, Ring, RingOptions, Shape, Wheel};
+use crate::metrics::{EndReason, Party};
+use crate::ring::{BufferOptions, Features, Ring, RingOptions, Shape, Token, Wheel};
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
@@ -153,4 +156,63 @@ fn a_tunnel_is_looked_at_once_a_round_and_told_goodbye_after_its_hour() {
     }
     assert!(still.now >= start.after(HOUR), "early");
     assert!(looks < 80, "{looks} looks in an hour");
+}
+
+#[test]
+fn who_takes_nothing_is_given_up_on_although_nothing_was_sent_in_vain() {
+    // The socket is full before the first bytes come, and a waiting send does not say so.
+    let (client, _far) = UnixStream::pair().unwrap();
+    client.set_nonblocking(true).unwrap();
+    while (&client).write(&[0; 4096]).is_ok() {}
+    client.set_nonblocking(false).unwrap();
+    let mut still = Still::new();
+    let start = still.now;
+    let (backend, _end) = UnixStream::pair().unwrap();
+    still.open((client, backend));
+    still.turn();
+    assert!(still.tunnels.slab[0].client.outbox.in_flight());
+    while still.stage() == Stage::Open {
+        still.step();
+    }
+    assert!(still.now >= start.after(STALLED), "early");
+    assert!(
+        still.now <= start.after(STALLED + limits::WHEEL_TICK * 2),
+        "late"
+    );
+    let end = still.tunnels.slab[0].end;
+    assert_eq!(end, Some((Party::Client, EndReason::StalledWrite)));
+}
+
+#[test]
+fn the_stalled_clock_runs_from_the_first_bytes_that_wait_and_stops_when_they_are_out() {
+    let (client, mut far) = UnixStream::pair().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut filled = 0;
+    while let Ok(bytes) = (&client).write(&[0; 4096]) {
+        filled += bytes;
+    }
+    let mut still = Still::new();
+    let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
+    let way = || (client.as_fd(), Token::new(Token::FIRST_FREE_KIND, 1, 1));
+    outbox.push_copy(b"half a header, and what follows it");
+    let (ring, now) = (&mut still.ring, still.now);
+    assert!(outbox.flush(ring, &segments, way(), now), "it starts");
+    assert_eq!(outbox.stalled_since(), Some(now));
+    let later = now.after(STALLED);
+    outbox.push_copy(b"more");
+    assert!(!outbox.flush(ring, &segments, way(), later));
+    assert_eq!(
+        outbox.stalled_since(),
+        Some(now),
+        "more that waits is no news"
+    );
+
+    far.read_exact(&mut vec![0; filled]).unwrap();
+    while !outbox.is_empty() {
+        for completion in ring.turn() {
+            outbox.sent(ring, &mut segments, completion.result, later);
+        }
+        outbox.flush(ring, &segments, way(), later);
+    }
+    assert_eq!(outbox.stalled_since(), None);
 }
