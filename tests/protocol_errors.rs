@@ -217,3 +217,22 @@ fn a_side_that_answers_nothing_to_its_close_is_cut_off() {
     hall.wait_for("ringway_tunnels_ended_total{reason=\"protocol_error\"", 1);
     hall.all_home();
 }
+
+#[test]
+fn a_rule_that_the_other_side_breaks_while_the_tunnel_ends_is_counted_once_too() {
+    let hall = Hall::new(&one_worker("auto", ""), "");
+    let mut pair = hall.pair();
+    pair.client.write_all(&masked(&[0x83, 0])).unwrap();
+    assert_close(&mut pair.client, 1002, false);
+    assert_close(&mut pair.backend, 1001, true);
+    // Twice: the first breaks the direction, and what follows it is not looked at.
+    let wrong = client_frame(2, b"masked");
+    pair.backend.write_all(&wrong).unwrap();
+    pair.backend.write_all(&wrong).unwrap();
+    hall.wait_for("ringway_frame_violations_total{rule=\"mask_present\"", 1);
+    pair.client.write_all(&masked(&[0x83, 0])).unwrap();
+    drop(pair);
+    hall.wait_for("ringway_tunnels_ended_total{reason=\"protocol_error\"", 1);
+    hall.wait_for("ringway_frame_violations_total", 2);
+    hall.all_home();
+}

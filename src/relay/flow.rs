@@ -14,6 +14,7 @@ impl Tunnels {
             slab,
             segments,
             tally,
+            ledgers,
             ..
         } = self;
         let tunnel = &mut slab[key as usize];
@@ -24,6 +25,7 @@ impl Tunnels {
         let bytes = core.ring.buffers.bytes(&chunk);
         let side = tunnel.side(end);
         let flow = side.flow;
+        let was_legal = side.scanner.verdict() == Verdict::Pass;
         let mut scan = match flow {
             Flow::Relay | Flow::Discard => side.scanner.feed(bytes),
             Flow::Cut => side.scanner.feed_to_boundary(bytes),
@@ -32,6 +34,13 @@ impl Tunnels {
         if cut {
             // The rest goes nowhere, but a Close frame in it is this side's goodbye.
             scan.messages += side.scanner.feed(&bytes[scan.release..]).messages;
+        }
+        if (cut || flow == Flow::Discard)
+            && was_legal
+            && let Verdict::Violation(rule) = side.scanner.verdict()
+        {
+            // The tunnel is ending already, and for its first reason; the broken rule counts all the same.
+            ledgers.counters.violated(rule.index());
         }
         side.bytes += length;
         side.messages += u64::from(scan.messages);

@@ -173,6 +173,11 @@ impl Scanner {
         self.remaining == 0
     }
 
+    /// What the direction has come to so far.
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
     /// Whether a fragmented message is open.
     pub const fn in_message(&self) -> bool {
         self.in_message
