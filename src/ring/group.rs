@@ -189,18 +189,29 @@ impl Group {
 
     /// The kernel filled a bundle of `bytes` bytes from the head of the ring, starting with `buffer`.
     pub(super) fn filled_bundle(&mut self, buffer: u16, mut bytes: u32, out: &mut Vec<Chunk>) {
-        let mut expected = Some(buffer);
+        // It takes them in order. What it went past it had taken for nothing, and never said so.
+        while self.next_taken() != buffer {
+            let passed = self.take_next();
+            self.retired_empty(passed);
+        }
         while bytes > 0 {
-            let next = self.order[usize::from(self.taken & (self.count - 1))];
-            assert!(
-                expected.take().is_none_or(|named| named == next),
-                "invariant: taken in order"
-            );
-            self.taken = self.taken.wrapping_add(1);
+            let next = self.take_next();
             let part = bytes.min(self.buffer_bytes);
             out.push(self.filled(next, part));
             bytes -= part;
         }
+    }
+
+    /// The buffer at the head of the ring, as far as its completions have told.
+    fn next_taken(&self) -> u16 {
+        self.order[usize::from(self.taken & (self.count - 1))]
+    }
+
+    fn take_next(&mut self) -> u16 {
+        assert!(self.taken != self.tail, "invariant: the kernel has one");
+        let next = self.next_taken();
+        self.taken = self.taken.wrapping_add(1);
+        next
     }
 
     /// The bytes of a chunk.

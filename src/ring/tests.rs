@@ -368,3 +368,51 @@ fn what_is_left_of_one_sockets_turn_shortens_no_buffer_for_the_next() {
     }
     assert!(got == sent, "the bytes came from the wrong places");
 }
+
+/// The flags of a completion that names `buffer`.
+fn naming(buffer: u16) -> u32 {
+    1 | u32::from(buffer) << 16
+}
+
+#[test]
+fn an_empty_bundle_that_names_a_buffer_gives_none_back() {
+    let (mut ring, _bell) = ring(Shape::Bundle, 4);
+    let (mut chunks, mut got) = (Vec::new(), Vec::new());
+    for result in [0, -libc::ECANCELED, 0] {
+        ring.buffers.take(result, naming(0), &mut chunks);
+    }
+    assert!(chunks.is_empty());
+    assert_eq!(ring.buffers.home_and_total(), (4, 4));
+    // The kernel still has each of them once: it fills no more than four, and the right ones.
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let sent: Vec<u8> = (0..6000_u32).map(|number| (number % 251) as u8).collect();
+    far.write_all(&sent).unwrap();
+    ring.receive(near.as_fd(), Lane::Small, token(1));
+    while chunks.iter().map(Chunk::len).sum::<usize>() < 4096 {
+        let completion = next(&mut ring);
+        assert!(completion.result > 0, "{completion:?}");
+        ring.take(&completion, &mut chunks);
+    }
+    assert_eq!(ring.buffers.home_and_total(), (0, 4));
+    for chunk in chunks.drain(..) {
+        got.extend_from_slice(ring.buffers.bytes(&chunk));
+        ring.buffers.release(chunk);
+    }
+    assert!(got == sent[..4096], "a buffer was filled twice");
+    assert_eq!(ring.buffers.home_and_total(), (4, 4));
+}
+
+#[test]
+fn a_buffer_that_a_bundle_went_past_comes_home() {
+    let (mut ring, _bell) = ring(Shape::Bundle, 4);
+    let mut chunks = Vec::new();
+    // Buffers 0 and 1 were taken for nothing; then 700 bytes came in buffer 2.
+    ring.buffers.take(0, naming(0), &mut chunks);
+    ring.buffers.take(0, naming(1), &mut chunks);
+    ring.buffers.take(700, naming(2), &mut chunks);
+    assert_eq!(ring.buffers.home_and_total(), (3, 4));
+    chunks
+        .drain(..)
+        .for_each(|chunk| ring.buffers.release(chunk));
+    assert_eq!(ring.buffers.home_and_total(), (4, 4));
+}
