@@ -238,6 +238,49 @@ fn aborted(address: SocketAddr, number: u32) -> TcpStream {
 }
 
 #[test]
+fn a_lack_of_our_own_is_no_failure_of_a_backend_and_sends_nobody_to_the_next_one() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let echo = EchoFleet::start(&["one", "two"], &[any; 2], None).unwrap();
+    let mut refusals = 0.0;
+    // With one of the two numbers the last client has a descriptor left, and its backend none.
+    for files in [96, 97] {
+        let process = Process::start(echo.addresses(), files);
+        let mut open: Vec<TcpStream> = Vec::new();
+        let mut refused = 0.0;
+        loop {
+            let mut client = connect(process.address);
+            client.write_all(upgrade_head("/ws").as_bytes()).unwrap();
+            let patience = Some(std::time::Duration::from_millis(500));
+            client.set_read_timeout(patience).unwrap();
+            let mut first = [0; 13];
+            let answered = client.read_exact(&mut first).is_ok();
+            if answered && &first == b"HTTP/1.1 101 " {
+                ringway::sys::reset_on_close(&client);
+                open.push(client);
+                continue;
+            }
+            if answered {
+                assert_eq!(&first, b"HTTP/1.1 503 ");
+                assert!(read_head(&mut client).contains("Retry-After: 5"));
+                refused = 1.0;
+            }
+            ringway::sys::reset_on_close(&client);
+            break;
+        }
+        drop(open);
+        for row in ["ringway_refusals_total", "ringway_backend_failures_total"] {
+            let one = format!("{row}{{reason=\"no_resources\"");
+            assert_eq!(metric_at(process.control, &one), refused, "{row}");
+            assert_eq!(metric_at(process.control, row), refused, "{row}");
+        }
+        let blamed = metric_at(process.control, "ringway_backend_failed_total");
+        assert_eq!(blamed, 0.0);
+        refusals += refused;
+    }
+    assert!(refusals > 0.0, "descriptors never ran out for a backend");
+}
+
+#[test]
 fn out_of_descriptors_the_open_tunnels_go_on_and_new_ones_wait_for_room() {
     let echo = echo();
     let process = Process::start(echo.addresses(), 96);

@@ -56,7 +56,7 @@ const fn line(refusal: Refusal) -> (u16, &'static str) {
         Refusal::SourceLimited => (429, "Too Many Requests"),
         Refusal::HeadTooLarge => (431, "Request Header Fields Too Large"),
         Refusal::BadBackendAnswer | Refusal::BackendClosed => (502, "Bad Gateway"),
-        Refusal::NoBackend | Refusal::WorkerFull | Refusal::Draining => {
+        Refusal::NoBackend | Refusal::NoResources | Refusal::WorkerFull | Refusal::Draining => {
             (503, "Service Unavailable")
         }
         Refusal::ConnectTimeout | Refusal::AnswerTimeout => (504, "Gateway Timeout"),
@@ -79,6 +79,7 @@ const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::BadBackendAnswer => "the backend gave an invalid answer",
         Refusal::BackendClosed => "the backend closed the connection",
         Refusal::NoBackend => "no backend is available",
+        Refusal::NoResources => "the server is out of resources",
         Refusal::WorkerFull => "the server is full",
         Refusal::Draining => "the server is going down",
         Refusal::ConnectTimeout => "no backend took the connection in time",

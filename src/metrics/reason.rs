@@ -54,6 +54,8 @@ reasons! {
         BackendClosed => "backend_closed",
         /// 503: the pool has no backend that may be tried, or every one that was tried refused.
         NoBackend => "no_backend",
+        /// 503: we had no descriptor, port or memory to try a backend with.
+        NoResources => "no_resources",
         /// 503: this worker is at one of its bounds.
         WorkerFull => "worker_full",
         /// 503: Ringway is going down.

@@ -55,11 +55,12 @@ pub async fn dial(
             Err(error) => {
                 let failure = failure_of(&error);
                 counters.backend_failed(failure);
-                ledger.failed(member.id, failure);
-                refusal = match failure {
-                    BackendFailure::ConnectTimeout => Refusal::ConnectTimeout,
-                    _ => Refusal::NoBackend,
-                };
+                refusal = refusal_of(failure);
+                if failure != BackendFailure::NoResources {
+                    ledger.failed(member.id, failure);
+                } else if fails_everywhere(&error) {
+                    break;
+                }
                 tried.insert(member.id);
             }
         }
@@ -86,6 +87,24 @@ fn failure_of(error: &io::Error) -> BackendFailure {
         ) => BackendFailure::NoResources,
         _ => BackendFailure::Refused,
     }
+}
+
+/// What the client is told of the last failed connection.
+const fn refusal_of(failure: BackendFailure) -> Refusal {
+    match failure {
+        BackendFailure::ConnectTimeout => Refusal::ConnectTimeout,
+        BackendFailure::NoResources => Refusal::NoResources,
+        _ => Refusal::NoBackend,
+    }
+}
+
+/// Whether another backend would fail by the same. Ports run out for one destination at a time, and so do
+/// the buffers on the way to it; descriptors and memory run out for all.
+fn fails_everywhere(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    )
 }
 
 impl Dialled {
@@ -133,5 +152,28 @@ impl Drop for Claim {
 impl std::fmt::Debug for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Claim({:?})", self.backend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_lack_ourselves_is_our_fault_and_ends_the_search_where_it_is_for_all() {
+        for (errno, everywhere) in [
+            (libc::EMFILE, true),
+            (libc::ENFILE, true),
+            (libc::ENOMEM, true),
+            (libc::ENOBUFS, false),
+            (libc::EADDRNOTAVAIL, false),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(failure_of(&error), BackendFailure::NoResources, "{error}");
+            assert_eq!(fails_everywhere(&error), everywhere, "{error}");
+        }
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        assert_eq!(refusal_of(failure_of(&refused)), Refusal::NoBackend);
+        assert!(!fails_everywhere(&refused));
     }
 }
