@@ -318,6 +318,10 @@ fn what_a_plain_route_does_not_relay_is_refused() {
             (405, "method_not_allowed"),
             "GET and HEAD",
         );
+        let mut client = connect(ringway.listening[0]);
+        client.write_all(request.as_bytes()).unwrap();
+        let allowed = Answer::read(&mut client);
+        assert_eq!(allowed.header("allow"), Some("GET, HEAD"));
     }
     for body in [
         "Content-Length: 4\r\n\r\nbody",

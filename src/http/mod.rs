@@ -26,7 +26,7 @@ pub use forward::{Hop, render_plain, render_response, render_upgrade};
 pub use fuzz::fuzz_head;
 pub use head::{Method, RequestHead, Version};
 pub use origin::OriginRules;
-pub use reply::{render_refusal, status};
+pub use reply::{Methods, render_refusal, status};
 pub use response::ResponseHead;
 pub use scan::HeadScan;
 pub use upgrade::{Refused, UpgradeRequest, accept_key, check_upgrade, wants_upgrade};

@@ -10,9 +10,19 @@ pub const fn status(refusal: Refusal) -> u16 {
     line(refusal).0
 }
 
+/// The methods a route takes, as a 405 names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Methods {
+    /// It opens WebSockets only.
+    #[default]
+    Get,
+    /// It relays plain requests too.
+    GetAndHead,
+}
+
 /// Writes the whole response. `detail` may hold words of a stranger: only printable ASCII is passed on, and
 /// only so much. Without a detail the reply says what the refusal means in general.
-pub fn render_refusal(refusal: Refusal, detail: &str, out: &mut Vec<u8>) {
+pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mut Vec<u8>) {
     let (code, reason) = line(refusal);
     let detail = if detail.is_empty() {
         meaning(refusal)
@@ -31,7 +41,9 @@ pub fn render_refusal(refusal: Refusal, detail: &str, out: &mut Vec<u8>) {
     );
     debug_assert!(outcome.is_ok(), "a vector takes every byte");
     out.extend_from_slice(match code {
-        405 => b"Allow: GET\r\n".as_slice(),
+        // RFC 9110 section 15.5.6: it lists what the route takes.
+        405 if methods == Methods::GetAndHead => b"Allow: GET, HEAD\r\n".as_slice(),
+        405 => b"Allow: GET\r\n",
         // RFC 9110 section 7.8: who sends Upgrade names it in Connection.
         426 => b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: close, Upgrade\r\n",
         429 | 503 => b"Retry-After: 5\r\n",
@@ -102,7 +114,7 @@ mod tests {
 
     fn reply(refusal: Refusal, detail: &str) -> (Vec<u8>, usize) {
         let mut out = Vec::new();
-        render_refusal(refusal, detail, &mut out);
+        render_refusal(refusal, detail, Methods::Get, &mut out);
         let end = out
             .windows(4)
             .position(|window| window == b"\r\n\r\n")
@@ -154,6 +166,16 @@ mod tests {
             let (out, end) = reply(refusal, "");
             let head = ResponseHead::parse(&out[..end]).unwrap();
             assert_eq!(head.header(name), Some(value.as_bytes()), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_405_lists_the_methods_of_its_route() {
+        for (methods, list) in [(Methods::Get, "GET"), (Methods::GetAndHead, "GET, HEAD")] {
+            let mut out = Vec::new();
+            render_refusal(Refusal::MethodNotAllowed, "", methods, &mut out);
+            let head = String::from_utf8(out).unwrap();
+            assert!(head.contains(&format!("\r\nAllow: {list}\r\n")), "{head}");
         }
     }
 

@@ -51,12 +51,14 @@ pub(super) struct Floor {
     pub(super) draining: Cell<bool>,
 }
 
-/// Who came by which way; what a log line about a refusal needs.
+/// Who came by which way; what a refusal and its log line need.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Visit {
     pub(super) forwarded_for: Option<IpAddr>,
     pub(super) route: Option<u16>,
     pub(super) backend: Option<u16>,
+    /// What the route takes, once it was found.
+    pub(super) methods: http::Methods,
 }
 
 impl Floor {

@@ -11,8 +11,8 @@ use super::plain;
 use crate::clock::Now;
 use crate::fleet::{Route, Snapshot};
 use crate::http::{
-    Confirmed, Expected, HeadScan, Hop, RequestHead, ResponseHead, check_upgrade, client_address,
-    render_refusal, render_response, render_upgrade, verify_101, wants_upgrade,
+    Confirmed, Expected, HeadScan, Hop, Methods, RequestHead, ResponseHead, check_upgrade,
+    client_address, render_refusal, render_response, render_upgrade, verify_101, wants_upgrade,
 };
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
@@ -102,7 +102,7 @@ impl Greeter {
                 self.floor.refused(refusal, job.peer, job.accepted, visit);
                 self.floor.answered(job.accepted);
                 let mut answer = Vec::new();
-                render_refusal(refusal, &detail, &mut answer);
+                render_refusal(refusal, &detail, visit.methods, &mut answer);
                 let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
                 if self
                     .caller
@@ -143,6 +143,7 @@ impl Greeter {
         visit.forwarded_for = (client != job.peer.ip()).then_some(client);
         let route = find_route(snapshot, &head)?;
         visit.route = Some(route.id.0);
+        visit.methods = methods_of(route);
         let wish = wish_of(&head, route)?;
         let hop = self.hop(job, snapshot);
         let pool = snapshot.pool(route.pool);
@@ -311,6 +312,14 @@ fn find_route<'a>(snapshot: &'a Snapshot, head: &RequestHead<'_>) -> Result<&'a 
         .routes
         .find(host, head.path())
         .ok_or_else(|| Refusal::NoRoute.into())
+}
+
+const fn methods_of(route: &Route) -> Methods {
+    if route.plain_http {
+        Methods::GetAndHead
+    } else {
+        Methods::Get
+    }
 }
 
 /// What the request asks for, if the route grants it (security rules 2 and 5).
