@@ -160,6 +160,12 @@ pub const CATALOG: &[Metric] = &[
         ),
     ),
     counter(
+        "ringway_handshakes_abandoned_total",
+        "Handshakes given up because the client left before the backend had answered.",
+        WORKER,
+        Source::Worker(|worker| worker.abandoned.get()),
+    ),
+    counter(
         "ringway_plain_responses_total",
         "Backend answers other than 101 that were relayed to the client.",
         WORKER,

@@ -54,6 +54,8 @@ pub struct WorkerCounters {
     pub tunnels_open: Gauge,
     /// Handshakes that are under way now.
     pub handshakes_open: Gauge,
+    /// Handshakes whose client left while the backend was asked.
+    pub abandoned: Counter,
     /// Backends' answers other than 101 that were relayed to the client.
     pub plain_responses: Counter,
     /// Times accepting paused because descriptors had run out.

@@ -1,10 +1,10 @@
 //! Operations that a task can await: the greeting is written with them, so that it reads like prose.
 
 use std::cell::{RefCell, RefMut};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -30,6 +30,26 @@ pub struct Caller {
     handle: Handle,
     patience: u32,
     generation: u32,
+}
+
+/// What counts as leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// An end of the stream, and whatever breaks the connection off.
+    AtItsEnd,
+    /// Only what breaks it off: who has ended its stream may still wait for an answer.
+    ByReset,
+}
+
+impl Leaving {
+    const fn events(self) -> u32 {
+        let broken = libc::POLLHUP | libc::POLLERR;
+        let events = match self {
+            Self::AtItsEnd => broken | libc::POLLRDHUP,
+            Self::ByReset => broken,
+        };
+        events.cast_unsigned() as u32
+    }
 }
 
 /// How long a task is willing to wait, and for what.
@@ -192,6 +212,46 @@ impl Handle {
     /// The deadlines. Never held across an await.
     pub fn wheel(&self) -> RefMut<'_, Wheel> {
         self.wheel.borrow_mut()
+    }
+
+    /// Does `work` and hands back what comes of it; nothing if the peer of `socket` leaves first. Then
+    /// `call_off` must make `work` end, and its end is awaited, so that no request of it stays in flight.
+    /// What the peer sends meanwhile stays in its socket, bounded by the kernel.
+    pub async fn unless_left<T>(
+        &self,
+        (socket, leaving): (BorrowedFd<'_>, Leaving),
+        work: impl Future<Output = T>,
+        call_off: impl FnOnce(),
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let mut watch = self.watch(socket, leaving);
+        let first = poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => Pin::new(&mut watch).poll(context).map(Err),
+        });
+        let seen = match first.await {
+            Ok(done) => return Some(done),
+            Err(outcome) => outcome.result,
+        };
+        // The kernel tells of an end even if it was asked for a reset only; and where it cannot watch,
+        // nobody has left.
+        let left = seen.is_ok_and(|events| events & leaving.events() as usize != 0);
+        if left {
+            call_off();
+        }
+        let done = work.await;
+        (!left).then_some(done)
+    }
+
+    fn watch(&self, socket: BorrowedFd<'_>, leaving: Leaving) -> Operation {
+        let mut ring = self.ring();
+        let token = ring.awaited.claim(Kept::Nothing);
+        ring.poll_raw(socket.as_raw_fd(), leaving.events(), token);
+        drop(ring);
+        Operation {
+            handle: self.clone(),
+            token,
+        }
     }
 
     /// A way to the ring for one task.

@@ -19,7 +19,7 @@ mod tests;
 mod token;
 mod wheel;
 
-pub use awaited::{Caller, Handle};
+pub use awaited::{Caller, Handle, Leaving};
 pub use buffers::{BufferOptions, Buffers, Lane, Shape};
 pub use driver::{Accepted, Dispatch, Driver};
 pub use features::{Features, ProbeError};

@@ -257,6 +257,12 @@ impl Ring {
         self.push(entry.build().user_data(token.bits()));
     }
 
+    /// Completes once when one of `events` has come over `socket`.
+    pub(super) fn poll_raw(&mut self, socket: RawFd, events: u32, token: Token) {
+        let entry = opcode::PollAdd::new(Fd(socket), events).build();
+        self.push(entry.user_data(token.bits()));
+    }
+
     /// Starts the hot phase's tick: a completion of kind `TICK` each `period_ns` until cancelled.
     pub(super) fn start_tick(&mut self, period_ns: u32, token: Token) {
         *self.tick = Timespec::new().nsec(period_ns);

@@ -416,3 +416,72 @@ fn a_buffer_that_a_bundle_went_past_comes_home() {
         .for_each(|chunk| ring.buffers.release(chunk));
     assert_eq!(ring.buffers.home_and_total(), (4, 4));
 }
+
+#[test]
+fn a_wait_ends_with_the_peer_it_is_for_and_leaves_nothing_in_flight() {
+    let endings: [fn(UnixStream); 2] = [drop, |far| {
+        far.shutdown(std::net::Shutdown::Write).unwrap();
+        // The other half goes on, until the near end is gone.
+        std::thread::spawn(move || (&far).read(&mut [0]));
+    }];
+    for shape in SHAPES {
+        for ending in endings {
+            drive(shape, move |handle| async move {
+                let (near, far) = UnixStream::pair().unwrap();
+                let (asked, _silent) = UnixStream::pair().unwrap();
+                let (caller, pace) = (handle.caller(), handle.caller());
+                let mut answer = Vec::new();
+                let work = caller.receive(asked.as_fd(), &mut answer, soon(60_000));
+                let call_off = || crate::sys::end_both(&asked);
+                let client = (near.as_fd(), Leaving::AtItsEnd);
+                let waiting = handle.unless_left(client, work, call_off);
+                let leave = async {
+                    let (quiet, _kept) = UnixStream::pair().unwrap();
+                    // What it says before it leaves takes nothing from the wait.
+                    (&far).write_all(b"early").unwrap();
+                    let paused = pace.receive(quiet.as_fd(), &mut Vec::new(), soon(50)).await;
+                    assert_eq!(paused.unwrap_err().kind(), ErrorKind::TimedOut);
+                    ending(far);
+                };
+                let (left, ()) = futures_util::future::join(waiting, leave).await;
+                assert!(left.is_none(), "the peer has left");
+                assert_eq!(handle.ring().awaited.len(), 0, "something is in flight");
+                let mut early = Vec::new();
+                let read = pace.receive(near.as_fd(), &mut early, soon(5000)).await;
+                assert_eq!((read.unwrap(), &early[..]), (5, &b"early"[..]));
+                let (home, total) = handle.ring().buffers.home_and_total();
+                assert_eq!(home, total);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_wait_whose_work_is_done_stops_watching_and_one_for_resets_outlives_an_end() {
+    drive(Shape::TwoSize, |handle| async move {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (asked, mut answers) = UnixStream::pair().unwrap();
+        let (caller, pace) = (handle.caller(), handle.caller());
+        let (quiet, _kept) = UnixStream::pair().unwrap();
+        for leaving in [Leaving::AtItsEnd, Leaving::ByReset] {
+            if leaving == Leaving::ByReset {
+                far.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+            let mut answer = Vec::new();
+            let work = caller.receive(asked.as_fd(), &mut answer, soon(5000));
+            let call_off = || panic!("nobody has left");
+            let waiting = handle.unless_left((near.as_fd(), leaving), work, call_off);
+            let say = async {
+                let paused = pace.receive(quiet.as_fd(), &mut Vec::new(), soon(50)).await;
+                assert_eq!(paused.unwrap_err().kind(), ErrorKind::TimedOut);
+                answers.write_all(b"yes").unwrap();
+            };
+            let (done, ()) = futures_util::future::join(waiting, say).await;
+            assert_eq!(done.unwrap().unwrap(), 3);
+        }
+        // The watch that is over completes as cancelled, and frees its place.
+        let paused = pace.receive(quiet.as_fd(), &mut Vec::new(), soon(50)).await;
+        assert_eq!(paused.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(handle.ring().awaited.len(), 0);
+    });
+}

@@ -34,6 +34,12 @@ pub fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(&socket.as_fd()).set_linger(Some(Duration::ZERO));
 }
 
+/// Ends both halves, so that whatever waits for the socket completes.
+pub fn end_both(socket: &impl AsFd) {
+    // Nothing waits for what is gone already.
+    let _ = SockRef::from(&socket.as_fd()).shutdown(Shutdown::Both);
+}
+
 /// Ends our half of the stream. A plain system call: as a ring operation it would always be handed to a
 /// kernel thread.
 pub fn end_stream(socket: &impl AsFd) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use super::floor::{Floor, Visit, patience};
@@ -17,8 +17,9 @@ use crate::http::{
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
 use crate::relay::{FirstBytes, Opening};
-use crate::ring::Caller;
+use crate::ring::{Caller, Leaving};
 use crate::sync::Arc;
+use crate::sys;
 use crate::upstream::{Answer, AnswerError, Dialled, dial, read_answer};
 
 /// A greeter: greets until nothing waits and enough others are idle.
@@ -74,6 +75,16 @@ enum Wish {
     Upgrade(Expected),
     /// One response.
     Plain { head_only: bool },
+}
+
+impl Wish {
+    /// What the client may not do while it waits for its answer. A tunnel needs both halves of its stream.
+    const fn leaving(&self) -> Leaving {
+        match self {
+            Self::Upgrade(_) => Leaving::AtItsEnd,
+            Self::Plain { .. } => Leaving::ByReset,
+        }
+    }
 }
 
 impl Greeter {
@@ -163,7 +174,8 @@ impl Greeter {
             Wish::Plain { .. } => crate::http::render_plain(&head, &hop, &mut request),
         }
         let deadline = Now::read().after(pool.answer_timeout);
-        let answer = self.ask(&dialled, request, deadline).await?;
+        let client = (job.socket.as_fd(), wish.leaving());
+        let answer = self.ask(&dialled, request, client, deadline).await?;
         let expected = match wish {
             Wish::Plain { head_only } => {
                 plain::relay(self, job, &dialled, answer, head_only).await?;
@@ -217,20 +229,29 @@ impl Greeter {
         }
     }
 
-    /// Sends the request to the backend and reads the head of its answer.
+    /// Sends the request to the backend and reads the head of its answer, for as long as the client waits
+    /// for it.
     async fn ask(
         &mut self,
         dialled: &Dialled,
         request: Vec<u8>,
+        client: (BorrowedFd<'_>, Leaving),
         deadline: Now,
     ) -> Result<Answer, Stop> {
-        self.answer.clear();
-        // A backend may answer and close before it has read everything: its answer counts, not the send.
-        let _ = self
-            .caller
-            .send_all(dialled.socket(), request, deadline)
-            .await;
-        let answer = read_answer(&self.caller, dialled.socket(), &mut self.answer, deadline).await;
+        let (caller, bytes) = (&self.caller, &mut self.answer);
+        bytes.clear();
+        let backend = dialled.socket();
+        let work = async {
+            // A backend may answer and close before it has read everything: its answer counts, not the send.
+            let _ = caller.send_all(backend, request, deadline).await;
+            read_answer(caller, backend, bytes, deadline).await
+        };
+        let call_off = || sys::end_both(&backend);
+        let handle = caller.handle();
+        let Some(answer) = handle.unless_left(client, work, call_off).await else {
+            self.floor.counters.abandoned.add(1);
+            return Err(Stop::Over);
+        };
         answer.map_err(|error| {
             self.backend_failed(dialled, error.failure());
             Stop::Refuse(error.refusal(), error.to_string().into())
@@ -288,7 +309,7 @@ impl Greeter {
 
     /// Ends our half and reads what the client still sends, so that no reset overtakes the answer.
     async fn farewell(&mut self, socket: OwnedFd) {
-        crate::sys::end_stream(&socket);
+        sys::end_stream(&socket);
         let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
         let mut dropped = 0;
         while dropped < limits::REFUSAL_DRAIN_BYTES_MAX {
