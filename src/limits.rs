@@ -224,6 +224,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const MAILBOX_COMMANDS: usize = 16;
 /// How long after it died a worker is started again, so that a fault at the start does not spin.
 pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// How long a second stop waits for the workers to end: each looks at its mail after every batch, so it takes
+/// milliseconds unless one hangs.
+pub const QUIT_PATIENCE: Duration = Duration::from_secs(2);
 /// Memory that glommio registers with each of an executor's three rings; its own default pins 30 MiB.
 pub const EXECUTOR_IO_BYTES: usize = 64 * 1024;
 /// After how long glommio asks a task to make way: never, in effect, as the driver makes way by itself for

@@ -270,7 +270,7 @@ impl Supervisor {
             if stop {
                 stops += 1;
                 if stops > 1 {
-                    self.outcome.at_once = true;
+                    self.quit(&mut exited).await;
                     return self.outcome;
                 }
                 self.drain();
@@ -291,6 +291,26 @@ impl Supervisor {
             deadline: self.deadline,
         });
         self.team.stop_listening();
+    }
+
+    /// Ends every worker now, and waits for their threads, so that none goes on inside the program we are part
+    /// of. One that does not even hear this is left behind.
+    async fn quit(&mut self, exited: &mut mpsc::UnboundedReceiver<usize>) {
+        self.outcome.at_once = true;
+        self.team.tell_all(&Command::Quit);
+        let all_ended = async {
+            while self.team.alive() > 0 {
+                let Some(number) = exited.recv().await else {
+                    return;
+                };
+                self.worker_ended(number, true);
+            }
+        };
+        let patience = limits::QUIT_PATIENCE;
+        if tokio::time::timeout(patience, all_ended).await.is_err() {
+            let left = self.team.alive();
+            tracing::warn!("{left} workers did not end when told to; leaving them behind");
+        }
     }
 
     fn worker_ended(&mut self, number: usize, draining: bool) {

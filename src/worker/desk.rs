@@ -153,6 +153,7 @@ impl Desk {
                     self.start_drain(ring, wheel, now, (told_by, deadline));
                 }
                 Command::Drain { .. } | Command::Snapshot(_) | Command::Close { .. } => {}
+                Command::Quit => self.finished = true,
                 Command::Fail => panic!("told to fail"),
             }
         }
@@ -196,7 +197,7 @@ impl Desk {
         let everyone_left = tunnels.is_empty() && self.floor.greeting.get() == 0;
         // The tunnels' own deadlines fire with the wheel; two more ticks are theirs.
         let over = now > drain.deadline.after(limits::WHEEL_TICK * 4);
-        self.finished = everyone_left || over;
+        self.finished |= everyone_left || over;
         if !self.finished {
             wheel.insert(now.after(limits::WHEEL_TICK), DRAIN_STEP);
         }

@@ -32,6 +32,8 @@ pub enum Command {
         /// Tunnels in a second on this worker, at least 1.
         per_second: u32,
     },
+    /// Be gone now, whoever is left: what a second stop says.
+    Quit,
     /// Fail, so that a test can see what a worker's death does to the others.
     #[doc(hidden)]
     Fail,
