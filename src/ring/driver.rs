@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "the eventfd is handed to glommio by number")]
 
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use glommio::io::BufferedFile;
 
@@ -91,9 +92,7 @@ impl Driver {
 
     /// Runs until the dispatcher is finished. Must be polled on the thread that built the ring.
     pub async fn run(mut self, dispatch: &std::cell::RefCell<impl Dispatch>) -> io::Result<()> {
-        let parking = self.eventfd.try_clone()?.into_raw_fd();
-        // SAFETY: the clone is ours, and the file takes it over: nobody else closes it.
-        let parking = unsafe { BufferedFile::from_raw_fd(parking) };
+        let parking = Parking::on(&self.eventfd)?;
         self.handle.ring().notify(false);
         loop {
             let wait = self.phase == Phase::Hot;
@@ -113,7 +112,7 @@ impl Driver {
                 self.park(&parking).await?;
             }
         }
-        parking.close().await.map_err(glommio_error)
+        parking.close().await
     }
 
     /// Dispatches one batch and what has become due.
@@ -207,7 +206,7 @@ impl Driver {
 
     /// Sleeps in glommio until the ring rings. Never on the ring's own descriptor: with deferred task
     /// work that would not wake.
-    async fn park(&mut self, parking: &BufferedFile) -> io::Result<()> {
+    async fn park(&mut self, parking: &Parking) -> io::Result<()> {
         self.arm_wheel();
         {
             let mut ring = self.handle.ring();
@@ -221,9 +220,9 @@ impl Driver {
                 return Ok(());
             }
         }
-        let read = parking.read_at(0, 8).await.map_err(glommio_error);
+        let read = parking.read().await;
         self.handle.ring().notify(false);
-        read.map(drop)
+        read
     }
 
     /// Makes sure that the ring wakes for the wheel's next deadline.
@@ -245,6 +244,41 @@ impl Driver {
             Token::new(kind::WHEEL, self.wheel_generation, 0),
         );
         self.armed = Some(next);
+    }
+}
+
+/// The eventfd as glommio reads it. Dropped with a worker that panics, it closes its descriptor here and now:
+/// glommio's own drop asks the reactor to, and that does nothing more.
+#[derive(Debug)]
+struct Parking(Option<BufferedFile>);
+
+impl Parking {
+    fn on(eventfd: &OwnedFd) -> io::Result<Self> {
+        let clone = eventfd.try_clone()?.into_raw_fd();
+        // SAFETY: the clone is ours, and the file takes it over: nobody else closes it while there is a file.
+        Ok(Self(Some(unsafe { BufferedFile::from_raw_fd(clone) })))
+    }
+
+    /// Sleeps until it rings.
+    async fn read(&self) -> io::Result<()> {
+        let Some(file) = &self.0 else { return Ok(()) };
+        file.read_at(0, 8).await.map(drop).map_err(glommio_error)
+    }
+
+    async fn close(mut self) -> io::Result<()> {
+        let Some(file) = self.0.take() else {
+            return Ok(());
+        };
+        file.close().await.map_err(glommio_error)
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        let Some(file) = self.0.take() else { return };
+        let file = ManuallyDrop::new(file);
+        // SAFETY: the file owns its descriptor, and is neither used nor dropped after this.
+        drop(unsafe { OwnedFd::from_raw_fd(file.as_raw_fd()) });
     }
 }
 
