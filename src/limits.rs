@@ -396,6 +396,12 @@ pub const PROBE_RISE: Setting<u32> = count(2, 1, 100);
 pub const PROBE_FALL: Setting<u32> = count(3, 1, 100);
 /// What of a probe's answer is read: its head and the start of its body.
 pub const PROBE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// What a WebSocket probe passes over before its pong: a game's first picture of its world fits, and a backend that
+/// never stops sending costs the control thread a few milliseconds.
+pub const PROBE_SKIPPED_BYTES_MAX: usize = 1024 * 1024;
+/// How long a WebSocket probe that is already good waits for the end of its connection, so that the backend can end
+/// it first and logs no reset.
+pub const PROBE_GOODBYE: Duration = Duration::from_millis(250);
 /// How long a slow start may take; off unless it is set.
 pub const SLOW_START: Setting<Duration> = millis(30 * SECOND, SECOND, HOUR);
 /// How soon a name is asked for again when its answer says nothing, or says less: a TTL below this is taken as this.
@@ -407,6 +413,8 @@ pub const DNS_MEMBERS_MAX: usize = 1024;
 /// Tiers of a pool.
 pub const PRIORITY_MAX: u8 = 15;
 
+const _: () = assert!(PROBE_BODY_BYTES_MAX < PROBE_SKIPPED_BYTES_MAX);
+const _: () = assert!(PROBE_GOODBYE.as_millis() < PROBE_TIMEOUT.default.as_millis());
 const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
