@@ -410,11 +410,17 @@ pub const DNS_INTERVAL: Setting<Duration> = millis(30 * SECOND, SECOND, 24 * HOU
 pub const DNS_RETRY: Duration = Duration::from_secs(5);
 /// Backends taken from one name; the answer's others are dropped, and that is said.
 pub const DNS_MEMBERS_MAX: usize = 1024;
+/// How long one question about a name may take, with every follow-up for its SRV targets: three tries of a resolver
+/// at its usual 5 seconds.
+pub const DNS_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// SRV targets that are asked for at once, two questions each; a small resolver drops what comes in bursts.
+pub const DNS_TARGETS_AT_ONCE: usize = 8;
 /// Tiers of a pool.
 pub const PRIORITY_MAX: u8 = 15;
 
 const _: () = assert!(PROBE_BODY_BYTES_MAX < PROBE_SKIPPED_BYTES_MAX);
 const _: () = assert!(PROBE_GOODBYE.as_millis() < PROBE_TIMEOUT.default.as_millis());
+const _: () = assert!(DNS_ANSWER_MAX.as_millis() < DNS_INTERVAL.default.as_millis());
 const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
