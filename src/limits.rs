@@ -388,6 +388,8 @@ pub const PROBE_INTERVAL: Setting<Duration> = millis(5 * SECOND, 50, HOUR);
 pub const PROBE_UNSURE_INTERVAL: Setting<Duration> = millis(SECOND, 10, HOUR);
 /// How much of an interval chance adds or takes.
 pub const PROBE_JITTER_PERCENT: Setting<u32> = count(10, 0, 90);
+/// The shortest pause between two probes of one backend, whatever chance takes: they never spin.
+pub const PROBE_PAUSE_LEAST: Duration = Duration::from_millis(1);
 /// How long one probe may take.
 pub const PROBE_TIMEOUT: Setting<Duration> = millis(2 * SECOND, 10, MINUTE);
 /// Good probes in a row that bring a backend up.
@@ -425,6 +427,12 @@ const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
 const _: () = assert!(ROUTE_PATH_BYTES_MAX < HEAD_LINE_BYTES_MAX);
+const _: () =
+    assert!(PROBE_UNSURE_INTERVAL.default.as_millis() <= PROBE_INTERVAL.default.as_millis());
+const _: () = assert!(
+    PROBE_UNSURE_INTERVAL.least.as_millis() * (100 - PROBE_JITTER_PERCENT.most as u128)
+        >= PROBE_PAUSE_LEAST.as_millis() * 100
+);
 const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.is_power_of_two());
 
 // --- Control ---

@@ -4,7 +4,9 @@
 //! in a test in a millisecond.
 
 mod passive;
+mod probe;
 mod settings;
 
 pub use passive::{failed, succeeded};
+pub use probe::{ProbeMachine, Step, Verdict};
 pub use settings::{HttpProbe, ProbeKind, ProbeSettings, WebSocketProbe};
