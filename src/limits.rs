@@ -360,6 +360,9 @@ pub const EJECTION_FAILURES: Setting<u32> = count(5, 0, 1_000);
 pub const EJECTION_TIME: Setting<Duration> = millis(10 * SECOND, 100, HOUR);
 /// For how long at most, however often it failed.
 pub const EJECTION_TIME_MAX: Setting<Duration> = millis(5 * MINUTE, 100, 24 * HOUR);
+/// By how much an ejection is longer for one backend than for another, in percent at most: those that fell together
+/// then do not all return together, and nobody waits noticeably longer.
+pub const EJECTION_SPREAD_PERCENT: u32 = 5;
 /// The share of a pool that may be out at once: with half of it gone, the other half is not asked to carry more.
 pub const EJECTION_SHARE_PERCENT: Setting<u32> = count(50, 0, 100);
 /// Ends within a window below which a share of abnormal ones means nothing.
@@ -427,6 +430,7 @@ const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
 const _: () = assert!(ROUTE_PATH_BYTES_MAX < HEAD_LINE_BYTES_MAX);
+const _: () = assert!(EJECTION_TIME.default.as_millis() <= EJECTION_TIME_MAX.default.as_millis());
 const _: () =
     assert!(PROBE_UNSURE_INTERVAL.default.as_millis() <= PROBE_INTERVAL.default.as_millis());
 const _: () = assert!(
