@@ -71,6 +71,12 @@ impl Ledger {
         }
     }
 
+    /// Counts how a tunnel ended; `abnormal` if without a Close frame or with 1011, by the backend's doing.
+    /// Claims nothing and gives nothing back: that is [`closed`](Self::closed).
+    pub fn ended(&self, id: BackendId, abnormal: bool) {
+        self.table.ended(id, abnormal);
+    }
+
     /// Counts something the backend did wrong.
     pub fn failed(&self, id: BackendId, failure: BackendFailure) {
         self.table.failed(id, failure);
@@ -176,6 +182,19 @@ mod tests {
         drop(ledger);
         assert_eq!(table.load(CHAT), Load::default());
         assert_eq!(table.failures(CHAT, BackendFailure::Refused), 1);
+    }
+
+    #[test]
+    fn the_end_of_a_tunnel_is_counted_beside_the_claim() {
+        let table = Arc::new(SlotTable::new(1));
+        let ledger = Ledger::new(Arc::clone(&table));
+        ledger.connect_started(CHAT);
+        ledger.opened(CHAT);
+        ledger.ended(CHAT, true);
+        ledger.ended(CHAT, false);
+        let ends = table.ends(CHAT);
+        assert_eq!((ends.total, ends.abnormal), (2, 1));
+        assert_eq!(ledger.held(CHAT).established, 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::table::{Core, Tunnels};
+use super::table::{Core, Gone, Tunnels};
 use super::tunnel::{End, Farewell, Flow, Half, Stage, Tunnel, millis};
 use crate::access_log::{OneWay, Record, TunnelRecord};
 use crate::clock::Now;
@@ -319,12 +319,17 @@ impl Tunnels {
             };
             *count += 1;
         }
-        self.ledgers.fleet.closed(tunnel.backend_id);
+        let fleet = &self.ledgers.fleet;
+        fleet.ended(tunnel.backend_id, tunnel.ended_abnormally_by_backend());
+        fleet.closed(tunnel.backend_id);
         let counters = &self.ledgers.counters;
         counters.tunnels_open.dec();
         counters.ended(reason);
         counters.tunnel_times.observe(now.since(tunnel.opened));
-        self.gone.push(tunnel.peer.ip());
+        self.gone.push(Gone {
+            peer: tunnel.peer.ip(),
+            backend: tunnel.backend_id,
+        });
         if let Some(log) = &mut *self.ledgers.log.borrow_mut()
             && !log.push(Record::Tunnel(tunnel.record(
                 now,

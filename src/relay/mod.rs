@@ -6,6 +6,7 @@
 //!    └───────── stopped over the high mark, armed under the low ─────┘ the buffer goes home
 //! ```
 
+mod fault;
 mod flow;
 mod goodbye;
 mod outbox;
@@ -15,5 +16,5 @@ mod tests;
 mod tunnel;
 
 pub use goodbye::Goodbyes;
-pub use table::{Ledgers, Tunnels};
+pub use table::{Gone, Ledgers, Tunnels};
 pub use tunnel::{End, FirstBytes, Opening, Patience};

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ use super::outbox::Segments;
 use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
 use crate::clock::Now;
-use crate::fleet::Ledger;
+use crate::fleet::{BackendId, Ledger};
 use crate::limits;
 use crate::metrics::WorkerCounters;
 use crate::ring::{Chunk, Completion, Lane, Ring, Token, Wheel};
@@ -30,14 +31,23 @@ pub struct Ledgers {
     pub worker: u16,
 }
 
+/// A tunnel that has ended: whose, and where there is room for another one now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The client's address, as its connection shows it.
+    pub peer: IpAddr,
+    /// The backend it went to.
+    pub backend: BackendId,
+}
+
 /// All tunnels of one core.
 pub struct Tunnels {
     pub(super) slab: Slab<Tunnel>,
     pub(super) segments: Segments,
     pub(super) ledgers: Ledgers,
     pub(super) rng: Rng,
-    /// Peers whose tunnel has ended, for the owner of the bounds per source.
-    pub(super) gone: Vec<std::net::IpAddr>,
+    /// Tunnels that have ended, for whoever counts what sources and backends hold.
+    pub(super) gone: Vec<Gone>,
     pub(super) goodbyes: super::Goodbyes,
     generation: u32,
     chunks: Vec<Chunk>,
@@ -97,8 +107,8 @@ impl Tunnels {
         self.segments.len()
     }
 
-    /// Takes the peers whose tunnels have ended since the last call.
-    pub fn take_gone(&mut self) -> std::vec::Drain<'_, std::net::IpAddr> {
+    /// Takes the tunnels that have ended since the last call, for each the room it gave back.
+    pub fn take_gone(&mut self) -> std::vec::Drain<'_, Gone> {
         self.gone.drain(..)
     }
 

@@ -248,9 +248,9 @@ impl Dispatch for Desk {
             let mut tunnels = self.floor.tunnels.borrow_mut();
             tunnels.batch_done(ring, wheel, now);
             let mut sources = self.floor.sources.borrow_mut();
-            tunnels
-                .take_gone()
-                .for_each(|source| sources.gone(source, now));
+            for gone in tunnels.take_gone() {
+                sources.gone(gone.peer, now);
+            }
         }
         if self.drain.is_none() && !self.rearm && self.listeners.iter().any(|one| !one.armed) {
             // Out of descriptors, most likely: what is open is served, what comes waits in the kernel's
