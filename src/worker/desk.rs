@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::limits;
 use crate::relay::{Goodbyes, Tunnels};
 use crate::ring::{Accepted, Completion, Dispatch, Ring, Token, Wheel};
+use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys;
 
@@ -21,6 +22,8 @@ pub(super) struct Desk {
     floor: Rc<Floor>,
     mailbox: Mailbox,
     listeners: Vec<Listening>,
+    /// Where the policies of new pools begin.
+    rng: Rng,
     drain: Option<Drain>,
     /// The wheel will look at listeners that are not armed.
     rearm: bool,
@@ -71,7 +74,12 @@ impl Drain {
 }
 
 impl Desk {
-    pub(super) fn new(floor: Rc<Floor>, mailbox: Mailbox, listeners: Vec<Arc<OwnedFd>>) -> Self {
+    pub(super) fn new(
+        floor: Rc<Floor>,
+        mailbox: Mailbox,
+        listeners: Vec<Arc<OwnedFd>>,
+        rng: Rng,
+    ) -> Self {
         let listeners = listeners
             .into_iter()
             .map(|socket| Listening {
@@ -83,6 +91,7 @@ impl Desk {
             floor,
             mailbox,
             listeners,
+            rng,
             drain: None,
             rearm: false,
             greeters_wanted: 0,
@@ -146,16 +155,22 @@ impl Desk {
     }
 
     fn read_mail(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        let mut newest = None;
         while let Some(command) = self.mailbox.take() {
             match command {
                 Command::Drain { time, deadline } if self.drain.is_none() => {
                     let (told_by, deadline) = (now.after(time), now.after(deadline.max(time)));
                     self.start_drain(ring, wheel, now, (told_by, deadline));
                 }
-                Command::Drain { .. } | Command::Snapshot(_) | Command::Close { .. } => {}
+                // One that another one follows is passed over: nobody would greet by it.
+                Command::Snapshot(snapshot) => newest = Some(snapshot),
+                Command::Drain { .. } | Command::Close { .. } => {}
                 Command::Quit => self.finished = true,
                 Command::Fail => panic!("told to fail"),
             }
+        }
+        if let Some(snapshot) = newest {
+            self.floor.follow(snapshot, &mut self.rng);
         }
     }
 

@@ -6,16 +6,17 @@ use std::rc::Rc;
 
 use super::crew::Crew;
 use super::jobs::{Job, Jobs};
+use super::plan::Plan;
 use super::sources::Sources;
 use crate::access_log::{Record, Recorder, RefusalRecord};
-use crate::balance::Balancer;
 use crate::clock::{self, Now};
-use crate::fleet::{Ledger, PoolId, Route, Snapshot};
+use crate::fleet::{Ledger, Route, Snapshot};
 use crate::http;
 use crate::limits;
 use crate::metrics::{Refusal, WorkerCounters};
 use crate::relay::Tunnels;
 use crate::ring::Handle;
+use crate::rng::Rng;
 use crate::sync::Arc;
 
 /// Bounds of one worker.
@@ -34,9 +35,8 @@ pub(super) struct Floor {
     pub(super) jobs: Jobs,
     pub(super) crew: Rc<Crew>,
     pub(super) sources: RefCell<Sources>,
-    pub(super) snapshot: RefCell<Arc<Snapshot>>,
-    /// One for each pool of the snapshot, at the place its id names.
-    pub(super) policies: RefCell<Vec<Rc<RefCell<Balancer>>>>,
+    /// What a greeting that begins now goes by.
+    pub(super) plan: RefCell<Rc<Plan>>,
     pub(super) ledger: Rc<Ledger>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) log: Rc<RefCell<Option<Recorder>>>,
@@ -74,7 +74,7 @@ impl Floor {
         {
             return Err(Refusal::WorkerFull);
         }
-        let bounds = self.snapshot.borrow().source_limits;
+        let bounds = self.plan.borrow().snapshot.source_limits;
         if self.sources.borrow_mut().admit(source, bounds, now) {
             Ok(())
         } else {
@@ -140,9 +140,15 @@ impl Floor {
         }
     }
 
-    /// The policy of a pool of the current snapshot.
-    pub(super) fn policy(&self, pool: PoolId) -> Rc<RefCell<Balancer>> {
-        Rc::clone(&self.policies.borrow()[pool.index()])
+    /// What a greeting that begins now goes by, to its end.
+    pub(super) fn plan(&self) -> Rc<Plan> {
+        Rc::clone(&self.plan.borrow())
+    }
+
+    /// Greetings that begin from now on go by this snapshot.
+    pub(super) fn follow(&self, snapshot: Arc<Snapshot>, rng: &mut Rng) {
+        let next = Rc::new(self.plan().followed_by(snapshot, rng));
+        self.plan.replace(next);
     }
 }
 

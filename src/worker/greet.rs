@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::floor::{Floor, Visit, patience};
 use super::jobs::Job;
 use super::plain;
+use super::plan::Plan;
 use crate::clock::Now;
 use crate::fleet::{Route, Snapshot};
 use crate::http::{
@@ -18,7 +19,6 @@ use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
 use crate::relay::{FirstBytes, Opening};
 use crate::ring::{Caller, Leaving};
-use crate::sync::Arc;
 use crate::sys;
 use crate::upstream::{Answer, AnswerError, Dialled, dial, read_answer};
 
@@ -130,11 +130,11 @@ impl Greeter {
 
     /// From the first byte to a verified answer. A plain response is relayed here, whole.
     async fn serve(&mut self, job: &Job, visit: &mut Visit) -> Result<Option<Opening>, Stop> {
-        let snapshot = Arc::clone(&self.floor.snapshot.borrow());
-        let length = self.read_head(job, &snapshot).await?;
+        let plan = self.floor.plan();
+        let length = self.read_head(job, &plan.snapshot).await?;
         let bytes = std::mem::take(&mut self.head);
         let result = self
-            .serve_head(job, &snapshot, (&bytes[..length], &bytes[length..]), visit)
+            .serve_head(job, &plan, (&bytes[..length], &bytes[length..]), visit)
             .await;
         self.head = bytes;
         result
@@ -143,10 +143,11 @@ impl Greeter {
     async fn serve_head(
         &mut self,
         job: &Job,
-        snapshot: &Snapshot,
+        plan: &Plan,
         (head, early): (&[u8], &[u8]),
         visit: &mut Visit,
     ) -> Result<Option<Opening>, Stop> {
+        let snapshot = &*plan.snapshot;
         let head = RequestHead::parse(head)
             .map_err(|error| Stop::Refuse(error.refusal(), Cow::Owned(error.to_string())))?;
         self.floor.counters.greeted.add(1);
@@ -158,13 +159,12 @@ impl Greeter {
         let wish = wish_of(&head, route)?;
         let hop = self.hop(job, snapshot);
         let pool = snapshot.pool(route.pool);
-        let policy = self.floor.policy(route.pool);
         let dialled = dial(
             &self.caller,
             pool,
             &self.floor.ledger,
             &self.floor.counters,
-            &policy,
+            plan.policy(route.pool),
         )
         .await?;
         visit.backend = Some(dialled.backend().0);

@@ -86,3 +86,21 @@ impl Mailbox {
         self.consumer.pop().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_mailbox_says_so_and_takes_more_once_it_was_read() {
+        let (mut sender, mut mailbox) = mailbox().unwrap();
+        for _ in 0..limits::MAILBOX_COMMANDS {
+            assert!(sender.send(Command::Fail));
+        }
+        assert!(!sender.send(Command::Fail), "nothing is replaced or lost");
+        assert!(mailbox.take().is_some());
+        assert!(sender.send(Command::Fail));
+        let waiting = std::iter::from_fn(|| mailbox.take()).count();
+        assert_eq!(waiting, limits::MAILBOX_COMMANDS);
+    }
+}

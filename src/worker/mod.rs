@@ -12,6 +12,7 @@ mod greet;
 mod jobs;
 mod mailbox;
 mod plain;
+mod plan;
 mod sources;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -26,7 +27,6 @@ pub use floor::WorkerLimits;
 pub use mailbox::{Command, Mailbox, Sender, mailbox};
 
 use crate::access_log::Recorder;
-use crate::balance::Balancer;
 use crate::clock::Now;
 use crate::fleet::{Ledger, SlotTable, Snapshot};
 use crate::limits;
@@ -39,6 +39,7 @@ use crew::Crew;
 use desk::Desk;
 use floor::Floor;
 use jobs::Jobs;
+use plan::Plan;
 use sources::Sources;
 
 /// Everything a worker is given for its life.
@@ -92,10 +93,8 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let ledger = Rc::new(Ledger::new(setup.table));
     let log = Rc::new(RefCell::new(setup.recorder));
     let mut rng = Rng::seeded(setup.seed);
-    let pools = setup.snapshot.pools.iter();
-    let own = pools
-        .map(|pool| Rc::new(RefCell::new(Balancer::new(pool.policy, rng.next_u64()))))
-        .collect();
+    let plan = Plan::new(setup.snapshot, &mut rng);
+    let tunnels_rng = Rng::seeded(rng.next_u64());
     let ledgers = Ledgers {
         fleet: Rc::clone(&ledger),
         counters: Arc::clone(&setup.counters),
@@ -105,12 +104,11 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let (addresses, listeners) = setup.listeners.into_iter().unzip();
     let floor = Rc::new(Floor {
         handle: handle.clone(),
-        tunnels: RefCell::new(Tunnels::new(ledgers, rng, setup.limits.tunnels_max)),
+        tunnels: RefCell::new(Tunnels::new(ledgers, tunnels_rng, setup.limits.tunnels_max)),
         jobs: Jobs::default(),
         crew: Rc::new(Crew::default()),
         sources: RefCell::new(Sources::default()),
-        snapshot: RefCell::new(setup.snapshot),
-        policies: RefCell::new(own),
+        plan: RefCell::new(Rc::new(plan)),
         ledger,
         counters: setup.counters,
         log,
@@ -123,7 +121,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     });
     // The first one to be set is the only one.
     let _ = place.set(Rc::clone(&floor));
-    let mut desk = Desk::new(floor, setup.mailbox, listeners);
+    let mut desk = Desk::new(floor, setup.mailbox, listeners, rng);
     desk.start(&mut handle.ring());
     if let Some(ready) = setup.ready {
         // Whoever does not listen any more does not need to know.
