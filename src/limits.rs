@@ -371,6 +371,11 @@ pub const ABNORMAL_ENDS_LEAST: u32 = 10;
 pub const ABNORMAL_WINDOW: Duration = Duration::from_secs(10);
 /// Tunnels of a lost backend that are closed in a second: their clients come back at this rate.
 pub const CLOSE_PER_SECOND: Setting<u32> = count(1_000, 1, 1_000_000);
+/// Tunnels that one step looks at in search of those of lost backends, a cache miss or two each: a worker with
+/// many tunnels goes on serving between two steps.
+pub const CLOSE_LOOKS_MAX: usize = 4096;
+/// Paces at which a worker closes at the same time; each has its own pass over the tunnels.
+pub const CLOSE_PACES_MAX: usize = 16;
 /// Clients of one pool that one worker lets wait while every backend is full. 0: refused at once.
 pub const WAITING_PLACES: Setting<u32> = count(0, 0, 65_536);
 /// How long one may wait. A browser's user gives up soon after.

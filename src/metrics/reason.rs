@@ -106,6 +106,8 @@ reasons! {
         Drained => "drained",
         /// Ringway was going down and the deadline passed before the peers had closed.
         DrainTimeout => "drain_timeout",
+        /// Its backend went down or was taken out: the client was sent 1012.
+        BackendGone => "backend_gone",
         /// The worker itself failed.
         WorkerFailure => "worker_failure",
     }

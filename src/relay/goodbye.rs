@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use super::closing::Closings;
 use super::table::{Core, Gone, Tunnels};
 use super::tunnel::{End, Farewell, Flow, Half, Stage, Tunnel, millis};
 use crate::access_log::{OneWay, Record, TunnelRecord};
@@ -22,6 +23,12 @@ pub struct Goodbyes {
     cursor: usize,
 }
 
+impl Goodbyes {
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+}
+
 impl Tunnels {
     /// Tells goodbye (1001) to up to `count` tunnels that were not told yet; they have until `deadline`.
     /// Returns whether all have been told.
@@ -34,6 +41,7 @@ impl Tunnels {
     ) -> bool {
         let core = &mut Core { ring, wheel, now };
         self.goodbyes.draining = true;
+        self.closings = Closings::default();
         while self.goodbyes.cursor < self.slab.capacity() {
             let key = self.goodbyes.cursor;
             let open = self
@@ -128,10 +136,9 @@ impl Tunnels {
     }
 
     fn deadline_passed(&mut self, core: &mut Core<'_>, key: u32) {
-        let draining = self.goodbyes.draining;
         let tunnel = self.tunnel(key);
         match (tunnel.stage, tunnel.first_end) {
-            (Stage::Leaving, _) if draining => {
+            (Stage::Leaving, _) if tunnel.end == Some((Party::Ringway, EndReason::Drained)) => {
                 tunnel.end = Some((Party::Ringway, EndReason::DrainTimeout));
             }
             (Stage::Open, Some(end)) if !tunnel.is_closed() => {
@@ -247,6 +254,7 @@ impl Tunnels {
 
     /// Looks whether a tunnel has come to its end, or one step nearer.
     pub(super) fn settle(&mut self, core: &mut Core<'_>, key: u32) {
+        self.let_client_go(key);
         let tunnel = self.tunnel(key);
         let through = match tunnel.stage {
             Stage::Open => tunnel.client.ended && tunnel.backend.ended,
@@ -255,6 +263,19 @@ impl Tunnels {
         };
         if through && tunnel.is_flushed() {
             self.end(core, key, false);
+        }
+    }
+
+    /// A client that answered our 1012 has nothing to wait for: its backend may be dead. Our half of the
+    /// stream towards it ends, as RFC 6455 7.1.1 has the server do, while the backend still has its time.
+    fn let_client_go(&mut self, key: u32) {
+        let tunnel = self.tunnel(key);
+        let sent_away = tunnel.stage == Stage::Leaving
+            && tunnel.end == Some((Party::Ringway, EndReason::BackendGone));
+        let client = &mut tunnel.client;
+        if sent_away && client.told && client.is_through() && client.ours == Half::Open {
+            client.close_half();
+            self.mark(key, End::Client);
         }
     }
 

@@ -6,6 +6,7 @@
 //!    └───────── stopped over the high mark, armed under the low ─────┘ the buffer goes home
 //! ```
 
+mod closing;
 mod fault;
 mod flow;
 mod goodbye;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
+use super::closing::Closings;
 use super::outbox::Segments;
 use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
@@ -49,6 +50,9 @@ pub struct Tunnels {
     /// Tunnels that have ended, for whoever counts what sources and backends hold.
     pub(super) gone: Vec<Gone>,
     pub(super) goodbyes: super::Goodbyes,
+    pub(super) closings: Closings,
+    /// Places of the slab that were ever taken; behind them there is nothing to look for.
+    pub(super) places: usize,
     generation: u32,
     chunks: Vec<Chunk>,
     /// Sides with something new in their outbox: flushed when the batch is done, so that what arrived
@@ -84,6 +88,8 @@ impl Tunnels {
             rng,
             gone: Vec::new(),
             goodbyes: super::Goodbyes::default(),
+            closings: Closings::default(),
+            places: 0,
             generation: 0,
             chunks: Vec::new(),
             dirty: Vec::new(),
@@ -126,8 +132,10 @@ impl Tunnels {
         self.ledgers.fleet.opened(opening.backend_id);
         self.ledgers.counters.upgraded.add(1);
         self.ledgers.counters.tunnels_open.inc();
+        self.closings.opened(opening.backend_id, opening.accepted);
         let (tunnel, first_bytes) = Tunnel::open(client, opening, self.generation, now);
         let key = self.slab.insert(tunnel);
+        self.places = self.places.max(key + 1);
         let key = u32::try_from(key).expect("invariant: tunnels_max is below 2^32");
         self.tunnel(key)
             .client

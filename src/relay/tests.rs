@@ -69,6 +69,7 @@ impl Still {
         let opening = Opening {
             backend: backend.into(),
             peer: "192.0.2.1:5".parse().unwrap(),
+            accepted: Now::from_nanos(0),
             forwarded_for: None,
             route: 0,
             backend_id: BackendId(0),

@@ -63,6 +63,10 @@ pub struct Patience {
 pub(super) enum Farewell {
     /// 1001: Ringway goes down.
     GoingDown,
+    /// 1012: its backend is gone; who connects again gets another one.
+    Restart,
+    /// 1001: its client was sent away.
+    SentAway,
     /// 1001: nothing went either way for too long.
     Idle,
     /// 1001: the other side broke a rule.
@@ -74,7 +78,8 @@ pub(super) enum Farewell {
 impl Farewell {
     pub(super) const fn code(self) -> u16 {
         match self {
-            Self::GoingDown | Self::Idle | Self::PeerBroke => close::GOING_AWAY,
+            Self::GoingDown | Self::SentAway | Self::Idle | Self::PeerBroke => close::GOING_AWAY,
+            Self::Restart => close::SERVICE_RESTART,
             Self::Broke(rule) => rule.close_code(),
         }
     }
@@ -82,6 +87,8 @@ impl Farewell {
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::GoingDown => "going down",
+            Self::Restart => "the backend is gone, connect again",
+            Self::SentAway => "the client was sent away",
             Self::Idle => "idle for too long",
             Self::PeerBroke => "the other side broke the protocol",
             Self::Broke(rule) => rule.reason(),
@@ -96,6 +103,8 @@ pub struct Opening {
     pub backend: OwnedFd,
     /// Where the client's connection comes from.
     pub peer: SocketAddr,
+    /// When that connection was accepted.
+    pub accepted: Now,
     /// The client's own address, when a trusted proxy named it.
     pub forwarded_for: Option<IpAddr>,
     /// The route it came by.
@@ -254,6 +263,7 @@ pub(super) struct Tunnel {
     /// The earliest moment at which the wheel will look here.
     pub(super) scheduled: Option<Now>,
     pub(super) patience: Patience,
+    pub(super) accepted: Now,
     pub(super) opened: Now,
     pub(super) opened_unix_ms: u64,
     pub(super) peer: SocketAddr,
@@ -283,6 +293,7 @@ impl Tunnel {
             deadline: None,
             scheduled: None,
             patience: opening.patience,
+            accepted: opening.accepted,
             opened: now,
             opened_unix_ms: clock::unix_millis(),
             peer: opening.peer,

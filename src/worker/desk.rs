@@ -25,6 +25,8 @@ pub(super) struct Desk {
     /// Where the policies of new pools begin.
     rng: Rng,
     drain: Option<Drain>,
+    /// When the wheel will look for tunnels of lost backends.
+    away_step: Option<Now>,
     /// The wheel will look at listeners that are not armed.
     rearm: bool,
     /// Connections in line for which there is no greeter yet.
@@ -93,6 +95,7 @@ impl Desk {
             listeners,
             rng,
             drain: None,
+            away_step: None,
             rearm: false,
             greeters_wanted: 0,
             queued: false,
@@ -155,7 +158,7 @@ impl Desk {
     }
 
     fn read_mail(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
-        let mut newest = None;
+        let (mut newest, mut lost) = (None, false);
         while let Some(command) = self.mailbox.take() {
             match command {
                 Command::Drain { time, deadline } if self.drain.is_none() => {
@@ -164,13 +167,34 @@ impl Desk {
                 }
                 // One that another one follows is passed over: nobody would greet by it.
                 Command::Snapshot(snapshot) => newest = Some(snapshot),
-                Command::Drain { .. } | Command::Close { .. } => {}
+                Command::Close {
+                    backends,
+                    per_second,
+                } => {
+                    let mut tunnels = self.floor.tunnels.borrow_mut();
+                    tunnels.lose(&backends, per_second, now);
+                    lost = true;
+                }
+                Command::Drain { .. } => {}
                 Command::Quit => self.finished = true,
                 Command::Fail => panic!("told to fail"),
             }
         }
         if let Some(snapshot) = newest {
             self.floor.follow(snapshot, &mut self.rng);
+        }
+        if lost && self.away_step.is_none() {
+            self.step_away(ring, wheel, now);
+        }
+    }
+
+    /// Tells as many tunnels of lost backends as are due by now, and comes back while there may be more.
+    fn step_away(&mut self, ring: &mut Ring, wheel: &mut Wheel, now: Now) {
+        let mut tunnels = self.floor.tunnels.borrow_mut();
+        let more = tunnels.send_away(ring, wheel, now);
+        self.away_step = more.then(|| now.after(limits::WHEEL_TICK));
+        if let Some(step) = self.away_step {
+            wheel.insert(step, AWAY_STEP);
         }
     }
 
@@ -249,6 +273,8 @@ impl Dispatch for Desk {
             self.floor.tunnels.borrow_mut().due(ring, wheel, token, now);
         } else if token == DRAIN_STEP {
             self.step_drain(ring, wheel, now);
+        } else if token == AWAY_STEP {
+            self.step_away(ring, wheel, now);
         } else if token == REARM {
             self.rearm = false;
             for number in 0..self.listeners.len() {
@@ -307,3 +333,4 @@ fn accept_failed(floor: &Floor, error: &io::Error) {
 
 const DRAIN_STEP: Token = Token::new(41, 0, 0);
 const REARM: Token = Token::new(42, 0, 0);
+const AWAY_STEP: Token = Token::new(43, 0, 0);

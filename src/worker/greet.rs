@@ -194,6 +194,7 @@ impl Greeter {
         };
         Ok(Some(Opening {
             peer: job.peer,
+            accepted: job.accepted,
             forwarded_for: visit.forwarded_for,
             route: route.id.0,
             backend_id: dialled.backend(),
