@@ -28,17 +28,17 @@ impl Plan {
     /// The plan by the next snapshot. What is known of a pool goes on under its name, as long as its policy
     /// stays: a round keeps its place.
     pub(super) fn followed_by(&self, snapshot: Arc<Snapshot>, rng: &mut Rng) -> Self {
-        let known: HashMap<&str, (&Pool, &Rc<RefCell<Balancer>>)> = self
-            .snapshot
-            .pools
-            .iter()
-            .zip(&self.policies)
-            .map(|(pool, policy)| (&*pool.name, (pool, policy)))
+        let before = &self.snapshot.pools;
+        let places: HashMap<&str, usize> = (0..)
+            .zip(before)
+            .map(|(place, pool)| (&*pool.name, place))
             .collect();
         let pools = snapshot.pools.iter();
         let policies = pools
-            .map(|pool| match known.get(&*pool.name) {
-                Some((before, policy)) if before.policy == pool.policy => Rc::clone(policy),
+            .map(|pool| match places.get(&*pool.name) {
+                Some(place) if before[*place].policy == pool.policy => {
+                    Rc::clone(&self.policies[*place])
+                }
                 _ => fresh(pool, rng),
             })
             .collect();
