@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_row_that_went_to_another_backend_begins_anew() {
         let mut share = AbnormalShare::default();
-        share.step(ends(100, 0), 0, &HALF);
+        share.step(ends(10, 0), 0, &HALF);
         assert!(!share.step(ends(90, 90), 1, &HALF), "not its own window");
         assert!(share.step(ends(110, 110), 1, &HALF));
     }
