@@ -37,7 +37,16 @@ pub enum PolicyKind {
 
 impl PolicyKind {
     /// Every policy, in the order messages name them.
-    pub const ALL: [Self; 2] = [Self::RoundRobin, Self::LeastConnections];
+    pub const ALL: [Self; 8] = [
+        Self::RoundRobin,
+        Self::WeightedRoundRobin,
+        Self::Random,
+        Self::LeastConnections,
+        Self::TwoChoices,
+        Self::PeakEwma,
+        Self::SourceHash,
+        Self::Hash,
+    ];
 
     /// The word for this policy in the configuration and in metrics.
     pub const fn label(self) -> &'static str {
