@@ -1,11 +1,13 @@
-//! `[pools.NAME]` and its backends.
+//! `[pools.NAME]`.
+
+mod backends;
 
 use super::sections::check_name;
 use super::{Distinct, check_length};
 use crate::config::kind;
-use crate::config::model::{BackendSettings, PoolSettings};
-use crate::config::raw::{Given, Item, Table};
-use crate::fleet::{PolicyKind, Weight};
+use crate::config::model::PoolSettings;
+use crate::config::raw::Table;
+use crate::fleet::PolicyKind;
 use crate::limits;
 
 pub(super) fn pools(root: &mut Table<'_>) -> Vec<PoolSettings> {
@@ -33,7 +35,7 @@ pub(super) fn pools(root: &mut Table<'_>) -> Vec<PoolSettings> {
 fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
     let policies = kind::word(PolicyKind::ALL.map(|policy| (policy.label(), policy)));
     let policy = table.value("policy", &policies, PolicyKind::default());
-    let backends = backends(table);
+    let backends = backends::backends(table);
     let connect = kind::duration(limits::CONNECT_TIMEOUT);
     let answer = kind::duration(limits::ANSWER_TIMEOUT);
     let connect_timeout = table.value("connect_timeout", &connect, limits::CONNECT_TIMEOUT.default);
@@ -50,42 +52,4 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
         answer_timeout,
         ..PoolSettings::new(name, policy, backends)
     }
-}
-
-fn backends(table: &mut Table<'_>) -> Vec<BackendSettings> {
-    let expected = "a list of backends such as [\"10.0.0.11:9000\"]";
-    let Some(item) = table.required("backends", expected) else {
-        return Vec::new();
-    };
-    let Some(items) = item.list(expected) else {
-        return Vec::new();
-    };
-    if items.is_empty() {
-        table
-            .report()
-            .wrong(item.place(), "at least one backend", "none", "");
-    }
-    let mut distinct = Distinct::new("an address of its own in this pool");
-    let backends = items.iter().filter_map(backend).map(|(address, weight)| {
-        distinct.admit(&address, table.report());
-        BackendSettings {
-            address: address.value,
-            weight,
-            priority: 0,
-        }
-    });
-    backends.collect()
-}
-
-fn backend(item: &Item<'_>) -> Option<(Given<std::net::SocketAddr>, Weight)> {
-    let kind = kind::backend_address();
-    let Some(table) = item.as_table() else {
-        return Some((item.read(&kind)?, Weight::ONE));
-    };
-    table.open(|table| {
-        let address = table.required("address", kind.expected());
-        let address = address.and_then(|item| item.read(&kind));
-        let weight = table.value("weight", &kind::weight(), Weight::ONE);
-        Some((address?, weight))
-    })
 }
