@@ -122,7 +122,7 @@ pub const SLOT_ROWS_MAX: usize = 64 * 1024;
 /// Backends of one configuration, all pools together, those from the DNS included. A quarter of the rows, so that
 /// a change of every backend finds a row for each newcomer while the leaving ones still have tunnels.
 pub const BACKENDS_MAX: usize = SLOT_ROWS_MAX / 4;
-/// Pools of one configuration: one for each backend at most, as an empty pool is a mistake.
+/// Pools of one configuration. A worker keeps its own way of choosing for each.
 pub const POOLS_MAX: usize = 4096;
 /// Routes of one configuration. The routes of one host are searched in a row; this many take some 10 µs.
 pub const ROUTES_MAX: usize = 4096;
@@ -384,6 +384,27 @@ pub const WAITING_TIMEOUT: Setting<Duration> = millis(5 * SECOND, 10, 5 * MINUTE
 pub const RETRY_PERCENT: Setting<u32> = count(20, 0, 1_000);
 /// Retries a second that one worker may always make.
 pub const RETRIES_LEAST_PER_SECOND: Setting<u32> = count(10, 0, 10_000);
+/// How little of a tier may be healthy before the next one is called in. At 0 only when nobody is.
+pub const PANIC_PERCENT: Setting<u32> = count(0, 0, 100);
+/// The share of abnormal ends that puts a backend out; off unless it is set.
+pub const EJECTION_ABNORMAL_PERCENT: Setting<u32> = count(50, 1, 100);
+/// The most a cap on connections may be set to: what all workers can hold. Whoever wants more wants none: "off".
+pub const CONNECTIONS_CAP_MAX: u32 = CORES_MAX as u32 * TUNNELS_MAX.most;
+/// The longest name of a header field, cookie, query parameter or subprotocol. Each is compared or sent with every
+/// handshake; real ones are far shorter.
+pub const KEY_NAME_BYTES_MAX: usize = 128;
+/// What a sticky cookie is called if nobody says otherwise.
+pub const STICKY_COOKIE: &str = "ringway";
+/// How long a sticky cookie lives; until the browser ends unless it is set. No browser keeps one for more than 400
+/// days (RFC 6265bis section 5.5).
+pub const STICKY_LIFETIME: Setting<Duration> = millis(HOUR, SECOND, 400 * 24 * HOUR);
+/// The least a secret that signs cookies may have: as many bytes as the key that SHA-256 makes of it.
+pub const STICKY_SECRET_BYTES_LEAST: usize = 32;
+/// The largest file that holds a secret. What is longer was not meant to be one.
+pub const SECRET_FILE_BYTES_MAX: usize = 4 * 1024;
+/// How long a token may be that opens the control listener: too long to be guessed over a network, short enough for
+/// a line of a head.
+pub const TOKEN_BYTES: (usize, usize) = (16, 1024);
 /// The bits of an IPv4 source that count for a hash: all of them.
 pub const SOURCE_PREFIX_V4: Setting<u32> = count(32, 1, 32);
 /// The bits of an IPv6 source that count for a hash: one network of one customer.
@@ -412,8 +433,12 @@ pub const PROBE_SKIPPED_BYTES_MAX: usize = 1024 * 1024;
 /// How long a WebSocket probe that is already good waits for the end of its connection, so that the backend can end
 /// it first and logs no reset.
 pub const PROBE_GOODBYE: Duration = Duration::from_millis(250);
+/// The longest text that a probe looks for in a body.
+pub const PROBE_EXPECTED_BYTES_MAX: usize = 1024;
 /// How long a slow start may take; off unless it is set.
 pub const SLOW_START: Setting<Duration> = millis(30 * SECOND, SECOND, HOUR);
+/// Names in the DNS of one configuration, all pools together. Each is a question that recurs for ever.
+pub const DNS_NAMES_MAX: usize = 1024;
 /// How soon a name is asked for again when its answer says nothing, or says less: a TTL below this is taken as this.
 pub const DNS_INTERVAL: Setting<Duration> = millis(30 * SECOND, SECOND, 24 * HOUR);
 /// How soon after a failed answer it is asked again.
@@ -431,6 +456,13 @@ pub const PRIORITY_MAX: u8 = 15;
 const _: () = assert!(PROBE_BODY_BYTES_MAX < PROBE_SKIPPED_BYTES_MAX);
 const _: () = assert!(PROBE_GOODBYE.as_millis() < PROBE_TIMEOUT.default.as_millis());
 const _: () = assert!(DNS_ANSWER_MAX.as_millis() < DNS_INTERVAL.default.as_millis());
+const _: () = assert!(PROBE_EXPECTED_BYTES_MAX <= PROBE_BODY_BYTES_MAX);
+const _: () =
+    assert!(KEY_NAME_BYTES_MAX < HEAD_LINE_BYTES_MAX && TOKEN_BYTES.1 < HEAD_LINE_BYTES_MAX);
+const _: () = assert!(
+    STICKY_SECRET_BYTES_LEAST <= SECRET_FILE_BYTES_MAX && TOKEN_BYTES.1 <= SECRET_FILE_BYTES_MAX
+);
+const _: () = assert!(EJECTION_TIME.default.as_millis() <= EJECTION_TIME_MAX.default.as_millis());
 const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());

@@ -14,6 +14,8 @@ struct Shown {
     name: String,
     line: usize,
     value: String,
+    /// The example with the comment taken off it, if it stands in one.
+    text: String,
 }
 
 /// One row of the reference.
@@ -79,6 +81,7 @@ fn every_configuration_in_the_documents_is_right() {
     let mut seen = 0;
     for name in [
         "README.md",
+        "docs/balancing.md",
         "docs/configuration.md",
         "docs/life-of-a-tunnel.md",
     ] {
@@ -92,8 +95,8 @@ fn every_configuration_in_the_documents_is_right() {
         }
     }
     assert!(
-        seen >= 2,
-        "README.md and docs/configuration.md each show one"
+        seen >= 3,
+        "README.md, docs/balancing.md and docs/configuration.md each show one"
     );
     assert!(load(&root().join("examples/minimal.toml")).is_ok());
 }
@@ -106,6 +109,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "docs/balancing.md",
         "docs/configuration.md",
         "docs/lexicon.md",
         "docs/life-of-a-tunnel.md",
@@ -125,29 +129,64 @@ fn every_link_into_the_tree_leads_somewhere() {
     }
 }
 
-/// The settings of the complete example. Commented lines and the header of a section are none.
+/// The settings of the complete example, each where it comes first. The header of a section is none. One that is off
+/// until it is there begins with `#` and no space.
 fn shown() -> Vec<Shown> {
     let mut section = String::new();
-    let mut all = Vec::new();
+    let mut all: Vec<Shown> = Vec::new();
     for (line, text) in EXAMPLE.lines().enumerate() {
-        if text.starts_with('[') {
-            section = match text.trim_matches(['[', ']']).split_once('.') {
-                Some((kind, _)) => format!("[{kind}.NAME]"),
-                None => text.to_owned(),
-            };
-        } else if let Some((name, value)) = text.split_once(" = ")
-            && !text.starts_with('#')
-        {
-            all.push(Shown {
-                section: section.clone(),
-                name: name.to_owned(),
-                line,
-                value: value.to_owned(),
-            });
+        let bare = uncommented(text).unwrap_or(text);
+        if bare.starts_with('[') {
+            section = anonymous(bare);
+            continue;
         }
+        let Some((name, value)) = bare.split_once(" = ") else {
+            continue;
+        };
+        let known = |one: &Shown| one.section == section && one.name == name;
+        if bare.starts_with(['#', ' ']) || all.iter().any(known) {
+            continue;
+        }
+        all.push(Shown {
+            section: section.clone(),
+            name: name.to_owned(),
+            line,
+            value: value.to_owned(),
+            text: with_block(line),
+        });
     }
-    assert!(all.len() > 30, "the example shows every setting");
+    assert!(all.len() > 70, "the example shows every setting");
     all
+}
+
+/// A header as the reference writes it: `[pools.NAME.probe]`.
+fn anonymous(header: &str) -> String {
+    let path: Vec<_> = header.trim_matches(['[', ']']).split('.').collect();
+    match path[..] {
+        [kind, _] => format!("[{kind}.NAME]"),
+        [kind, _, below] => format!("[{kind}.NAME.{below}]"),
+        _ => header.to_owned(),
+    }
+}
+
+/// The setting or the header that this line keeps in a comment.
+fn uncommented(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix('#')?;
+    (!rest.is_empty() && !rest.starts_with([' ', '#'])).then_some(rest)
+}
+
+/// The example with the comments taken off the block of this line, which an empty one ends on either side.
+fn with_block(line: usize) -> String {
+    let lines: Vec<_> = EXAMPLE.lines().collect();
+    let first = lines[..line].iter().rposition(|text| text.is_empty());
+    let last = lines[line..].iter().position(|text| text.is_empty());
+    let first = first.unwrap_or(0);
+    let last = last.map_or(lines.len(), |after| line + after);
+    let text = lines.iter().enumerate().map(|(at, text)| {
+        let inside = (first..last).contains(&at);
+        uncommented(text).filter(|_| inside).unwrap_or(text)
+    });
+    text.collect::<Vec<_>>().join("\n")
 }
 
 /// The rows of the reference: a heading names the section, a table has a row for each setting.
@@ -175,7 +214,8 @@ fn described() -> Vec<Row> {
 
 /// What the program says that a setting takes, when it is given a date, which none does.
 fn expected(shown: &Shown) -> String {
-    let lines: Vec<_> = EXAMPLE
+    let lines: Vec<_> = shown
+        .text
         .lines()
         .enumerate()
         .map(|(line, text)| {

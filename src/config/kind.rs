@@ -3,14 +3,18 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::units::{Size, Span};
+use super::units::{Percent, Size, Span};
 use crate::fleet::{HostPattern, Weight};
-use crate::limits::{NAME_BYTES_MAX, ROUTE_PATH_BYTES_MAX, Setting, WEIGHT_MAX};
+use crate::http::is_token;
+use crate::limits::{
+    KEY_NAME_BYTES_MAX, NAME_BYTES_MAX, ROUTE_PATH_BYTES_MAX, Setting, WEIGHT_MAX,
+};
 
 /// One kind of value.
 pub(super) struct Kind<T> {
@@ -128,6 +132,24 @@ pub(super) fn size((least, most): (u32, u32)) -> Kind<u32> {
     })
 }
 
+/// A percentage as its setting bounds it.
+pub(super) fn percent(setting: Setting<u32>) -> Kind<u32> {
+    let range = setting.least..=setting.most;
+    let expected = format!(
+        "a percentage from \"{}\" to \"{}\"",
+        Percent(setting.least),
+        Percent(setting.most)
+    );
+    Kind::with_note(expected, move |value| {
+        let percent = value.as_str().and_then(Percent::parse);
+        let Percent(percent) = percent.ok_or_else(|| percent_note(value))?;
+        range
+            .contains(&percent)
+            .then_some(percent)
+            .ok_or_else(Note::default)
+    })
+}
+
 /// A power of two in a range.
 pub(super) fn power_of_two((least, most): (u16, u16)) -> Kind<u16> {
     let number = whole(least..=most);
@@ -167,6 +189,28 @@ pub(super) fn text(expected: &str) -> Kind<String> {
     Kind::new(expected, |value| value.as_str().map(str::to_owned))
 }
 
+/// A name that travels in a head: of a cookie, or of a subprotocol. `what` says which.
+pub(super) fn token(what: &str) -> Kind<String> {
+    let expected = format!("{what}: a token of at most {KEY_NAME_BYTES_MAX} bytes");
+    Kind::new(expected, |value| {
+        let name = value.as_str()?;
+        is_key_name(name).then(|| name.to_owned())
+    })
+}
+
+/// Whether this may name a field, a cookie or a subprotocol.
+pub(super) fn is_key_name(name: &str) -> bool {
+    is_token(name) && name.len() <= KEY_NAME_BYTES_MAX
+}
+
+/// The path of a file.
+pub(super) fn file() -> Kind<PathBuf> {
+    Kind::new("the path of a file", |value| match value.as_str()? {
+        "" => None,
+        path => Some(path.into()),
+    })
+}
+
 /// An address to listen on; port 0 lets the kernel choose.
 pub(super) fn listen_address() -> Kind<SocketAddr> {
     let expected = "an IP address and port such as \"0.0.0.0:8080\" or \"[::]:8080\"";
@@ -189,8 +233,17 @@ pub(super) fn backend_address() -> Kind<SocketAddr> {
 /// A backend's share.
 pub(super) fn weight() -> Kind<Weight> {
     let number = whole(1..=WEIGHT_MAX);
-    Kind::new(number.expected.clone(), move |value| {
-        number.read(value).ok().and_then(Weight::new)
+    Kind::with_note(number.expected.clone(), move |value| {
+        let weight = number.read(value).ok().and_then(Weight::new);
+        let is_zero = value
+            .as_integer()
+            .is_some_and(|number| number.as_str() == "0");
+        let note = if is_zero {
+            "to keep new tunnels away, drain it"
+        } else {
+            ""
+        };
+        weight.ok_or_else(|| Note(note.to_owned()))
     })
 }
 
@@ -266,6 +319,20 @@ fn unit_note(value: &DeValue<'_>, units: &str) -> Note {
     Note(note)
 }
 
+fn percent_note(value: &DeValue<'_>) -> Note {
+    let number = match value {
+        DeValue::Integer(number) => number.as_str(),
+        DeValue::String(text) => text,
+        _ => "",
+    };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    Note(if is_number {
+        format!("did you mean \"{number}%\"?")
+    } else {
+        String::new()
+    })
+}
+
 /// Why a text names no backend, as far as it can be told.
 fn why_no_backend(text: &str) -> &'static str {
     match text.parse::<SocketAddr>() {
@@ -274,7 +341,7 @@ fn why_no_backend(text: &str) -> &'static str {
         Err(_) if text.parse::<IpAddr>().is_ok() => "the port is missing",
         Err(_) if text.contains("://") => "an address has no scheme",
         Err(_) if text.bytes().any(|byte| byte.is_ascii_alphabetic()) => {
-            "names are not looked up yet"
+            "names belong into discover"
         }
         Err(_) => "",
     }

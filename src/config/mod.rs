@@ -10,6 +10,7 @@ mod mistake;
 mod model;
 mod raw;
 mod ready;
+mod secret;
 mod units;
 
 pub use mistake::{Mistake, Mistakes};
@@ -18,6 +19,7 @@ pub use model::{
     Listener, NameKind, NameSettings, OriginSettings, PoolSettings, ReceiveBuffers, RouteSettings,
     Steering, WorkerSettings,
 };
+pub use secret::Token;
 
 use std::io::Read;
 use std::path::Path;
@@ -32,20 +34,25 @@ use raw::Report;
 pub fn load(path: &Path) -> Result<Config, Mistakes> {
     let name = path.display().to_string();
     match read(path) {
-        Ok(text) => parse(&name, &text),
+        Ok(text) => parse_in(path.parent(), &name, &text),
         Err(found) => Err(Mistakes::of_file(&name, "a readable file", &found)),
     }
 }
 
-/// Reads a text; `name` is what the mistakes call it.
+/// Reads a text; `name` is what the mistakes call it. Files that it names are looked for in the working folder.
 pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
+    parse_in(Some(Path::new("")), name, text)
+}
+
+/// Files that the text names are looked for in this folder; without one they are not read.
+fn parse_in(folder: Option<&Path>, name: &str, text: &str) -> Result<Config, Mistakes> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let lines = Lines::of(text);
     if !errors.is_empty() {
         // What a broken text was meant to say is a guess, so nothing is said about its meaning.
         return Err(Mistakes::of_syntax(name, &lines, &errors));
     }
-    let report = Report::new(&lines);
+    let report = Report::new(&lines, folder);
     let config = build::build(root.get_ref(), &report);
     report.verdict(name, config)
 }
@@ -56,7 +63,7 @@ pub fn fuzz_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    if let Err(mistakes) = parse("fuzz.toml", text) {
+    if let Err(mistakes) = parse_in(None, "fuzz.toml", text) {
         let lines = text.lines().count() + 1;
         assert!(!mistakes.is_empty(), "refused without a reason");
         assert!(

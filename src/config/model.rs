@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::secret::Token;
 use crate::fleet::{
     Caps, EjectionRules, Fates, Hashing, HostPattern, PolicyKind, PoolId, RetryBudget, Sticky,
     WaitingRoom, Weight,
@@ -97,6 +98,9 @@ pub struct ControlSettings {
     pub bind: SocketAddr,
     /// Where a line about each tunnel goes.
     pub access_log: AccessLog,
+    /// What a request must carry that would change something, or nothing. Never nothing if `bind` is not a loopback
+    /// address (security rule 19).
+    pub token: Option<Token>,
 }
 
 /// Where a line about each tunnel goes.
@@ -190,7 +194,7 @@ pub struct PoolSettings {
 }
 
 /// A name in the DNS whose addresses are backends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NameSettings {
     /// The name, without a final dot.
     pub name: String,
@@ -206,7 +210,7 @@ pub struct NameSettings {
 }
 
 /// What is asked of the DNS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NameKind {
     /// A and AAAA records, with this port.
     Addresses {

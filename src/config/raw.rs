@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,10 +14,11 @@ use super::mistake::{Lines, Mistake, Mistakes};
 /// Where the mistakes of one file are gathered.
 pub(super) struct Report<'t> {
     lines: &'t Lines<'t>,
+    folder: Option<&'t Path>,
     mistakes: RefCell<Vec<Mistake>>,
-    /// Settings that were asked for and are not in the file.
+    /// Settings that were asked for, and whether the file has them.
     #[cfg(test)]
-    pub(super) absent: RefCell<Vec<String>>,
+    pub(super) asked: RefCell<Vec<(String, bool)>>,
 }
 
 /// A setting's dotted path, and the byte where it stands.
@@ -49,13 +51,20 @@ pub(super) struct Table<'a> {
 }
 
 impl<'t> Report<'t> {
-    pub(super) fn new(lines: &'t Lines<'t>) -> Self {
+    /// `folder` is where the files that this one names are looked for; without it none is read.
+    pub(super) fn new(lines: &'t Lines<'t>, folder: Option<&'t Path>) -> Self {
         Self {
             lines,
+            folder,
             mistakes: RefCell::default(),
             #[cfg(test)]
-            absent: RefCell::default(),
+            asked: RefCell::default(),
         }
+    }
+
+    /// Where a file is that this one names, if it may be read.
+    pub(super) fn beside(&self, file: &Path) -> Option<PathBuf> {
+        self.folder.map(|folder| folder.join(file))
     }
 
     /// Notes one mistake. `note` says what may help, and is left out if empty.
@@ -144,6 +153,22 @@ impl<'a> Item<'a> {
                 None
             }
         }
+    }
+
+    /// Like [`read`](Self::read), for a value that a message must not show.
+    pub(super) fn read_hidden<T>(&self, kind: &Kind<T>) -> Option<Given<T>> {
+        let value = kind.read(self.value).ok();
+        if value.is_none() {
+            let found = match self.value.as_str() {
+                Some(text) => format!("a text of {} bytes", text.len()),
+                None => format!("a value of type {}", self.value.type_str()),
+            };
+            self.report.wrong(&self.place, kind.expected(), found, "");
+        }
+        value.map(|value| Given {
+            value,
+            place: self.place.clone(),
+        })
     }
 
     /// Every item of a list; another value is noted.
@@ -299,6 +324,17 @@ impl<'a> Table<'a> {
         table.open(build)
     }
 
+    /// Builds from the table of this key, if the file has it. Another value is noted.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        build: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        let (at, value) = self.entry(key)?;
+        let table = self.inner(key, at, value);
+        table.entries.is_some().then(|| table.open(build))
+    }
+
     /// Builds from each table below this key, in the order of the file, each with its name.
     pub(super) fn named<T>(
         &mut self,
@@ -324,11 +360,10 @@ impl<'a> Table<'a> {
     pub(super) fn rows<T>(
         &mut self,
         key: &'static str,
+        expected: &str,
         mut build: impl FnMut(&mut Table<'a>) -> T,
     ) -> Vec<T> {
-        let items = self
-            .item(key)
-            .and_then(|item| item.list("a list of tables"));
+        let items = self.item(key).and_then(|item| item.list(expected));
         let rows = items.into_iter().flatten().filter_map(|item| {
             let table = item.as_table();
             if table.is_none() {
@@ -343,9 +378,10 @@ impl<'a> Table<'a> {
         self.asked.push(key);
         let entry = self.entries.and_then(|entries| entries.get_key_value(key));
         #[cfg(test)]
-        if entry.is_none() {
+        {
             let path = self.place.key(key, 0).path;
-            self.report.absent.borrow_mut().push(path);
+            let mut asked = self.report.asked.borrow_mut();
+            asked.push((path, entry.is_some()));
         }
         entry.map(|(key, value)| (key.span().start, value))
     }

@@ -55,6 +55,7 @@ impl Config {
             control: ControlSettings {
                 bind: control,
                 access_log: AccessLog::Off,
+                token: None,
             },
             listeners: vec![Listener {
                 name: "demo".to_owned(),

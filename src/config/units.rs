@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: a whole number and its unit, `"250ms"`, `"64KiB"`.
+//! Durations, sizes and percentages as people write them: a whole number and its unit, `"250ms"`, `"64KiB"`, `"50%"`.
 //!
 //! There is one way to write them, always as text with a unit; a bare number would leave the reader to guess.
 
@@ -13,6 +13,10 @@ pub(super) struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub u64);
 
+/// A percentage that prints as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Percent(pub u32);
+
 impl Span {
     /// Reads `500ms`, `10s`, `5m`, `1h` or `7d`.
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -25,6 +29,20 @@ impl Size {
     /// Reads `512B`, `64KiB`, `1MiB` or `2GiB`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         in_units(text, &SIZE_UNITS).map(Self)
+    }
+}
+
+impl Percent {
+    /// Reads `0%` or `125%`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = in_units(text, &[("%", 1)])?;
+        u32::try_from(number).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
     }
 }
 
@@ -120,6 +138,16 @@ mod tests {
         ] {
             assert_eq!(bytes(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_percentage_is_a_whole_number_and_its_sign() {
+        let percent = |text| Percent::parse(text).map(|percent| percent.0);
+        assert_eq!([percent("0%"), percent("125%")], [Some(0), Some(125)]);
+        for wrong in ["", "%", "50", "50 %", "-1%", "12.5%", "50%%", "4294967296%"] {
+            assert_eq!(percent(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(Percent(50).to_string(), "50%");
     }
 
     #[test]

@@ -178,6 +178,11 @@ fn parse_length(value: &[u8]) -> Result<u64, HeadError> {
     })
 }
 
+/// Whether this is a token of RFC 9110 section 5.6.2, as names of fields, cookies and subprotocols are.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
 /// A token character of RFC 9110 section 5.6.2.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

@@ -20,7 +20,7 @@ pub use body::{BodyError, BodyReader, Framing, Progress, is_interim, response_fr
 pub use client::client_address;
 pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use error::HeadError;
-pub use fields::Body;
+pub use fields::{Body, is_token};
 pub use forward::{Hop, render_plain, render_response, render_upgrade};
 #[doc(hidden)]
 pub use fuzz::fuzz_head;

@@ -7,11 +7,13 @@ mod sections;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
+use std::path::PathBuf;
 
 use toml::de::DeTable;
 
 use super::model::Config;
 use super::raw::{Given, Place, Report, Table};
+use super::secret;
 
 /// The configuration, unless a part of it is missing. Whether it may be used, the report decides.
 pub(super) fn build(root: &DeTable<'_>, report: &Report<'_>) -> Option<Config> {
@@ -59,6 +61,33 @@ impl<T: Eq + Hash + Clone + Display> Distinct<T> {
         let found = format!("{} again", given.value);
         report.wrong(&given.place, self.what, found, &note);
         false
+    }
+}
+
+/// What `make` makes of the content of the file that is named here. What is wrong with the file is noted; `make`
+/// says what it found instead of what is expected.
+fn from_secret_file<T>(
+    file: &Given<PathBuf>,
+    expected: &str,
+    report: &Report<'_>,
+    make: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Option<T> {
+    let content = match report.beside(&file.value) {
+        Some(path) => secret::read(&path),
+        None => Err(secret::Unusable::unread()),
+    };
+    let secret = content.and_then(|content| make(&content).map_err(secret::Unusable::of));
+    if let Err(why) = &secret {
+        report.wrong(&file.place, expected, &why.found, &why.note);
+    }
+    secret.ok()
+}
+
+/// Notes a setting that does nothing here, because another one does not stand beside it.
+fn unused<T>(report: &Report<'_>, given: Option<&Given<T>>, expected: &str, found: &str) {
+    if let Some(given) = given {
+        let expected = format_args!("{expected} beside it");
+        report.wrong(&given.place, expected, found, "it does nothing here");
     }
 }
 

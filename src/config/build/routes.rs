@@ -14,7 +14,7 @@ pub(super) fn routes(root: &mut Table<'_>, pools: &[PoolSettings]) -> Vec<RouteS
     let mut names = Distinct::new("a name of its own");
     let mut targets = Distinct::new("a host and path of its own");
     let mut count = 0;
-    let routes = root.rows("routes", |table| {
+    let routes = root.rows("routes", "a list of tables", |table| {
         count += 1;
         route(table, pools, &mut names, &mut targets)
     });

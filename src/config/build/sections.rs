@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use super::{Distinct, check_length};
+use super::{Distinct, check_length, from_secret_file};
 use crate::config::kind::{self, Kind};
 use crate::config::model::{
     AccessLog, ControlSettings, Cores, DrainSettings, LimitSettings, Listener, ReceiveBuffers,
     Steering, WorkerSettings,
 };
 use crate::config::raw::{Given, Item, Table, shown_text};
+use crate::config::secret::Token;
 use crate::config::units::{Size, Span};
 use crate::limits;
 
@@ -112,11 +113,40 @@ pub(super) fn control(table: &mut Table<'_>) -> Option<ControlSettings> {
         },
     );
     let access_log = table.value("access_log", &log, AccessLog::default());
-    let bind = match table.item("bind") {
-        Some(item) => item.read(&kind::listen_address())?.value,
+    let bind = table
+        .item("bind")
+        .map(|item| item.read(&kind::listen_address()));
+    let file = table.item("token_file");
+    if let Some(Some(bind)) = &bind
+        && file.is_none()
+        && !bind.value.ip().to_canonical().is_loopback()
+    {
+        let note = "whoever reaches it could take backends out";
+        let expected = "a loopback address, or token_file beside it";
+        table
+            .report()
+            .wrong(&bind.place, expected, bind.value, note);
+    }
+    let token = file.and_then(|file| token(&file));
+    let bind = match bind {
+        Some(bind) => bind?.value,
         None => limits::CONTROL_ADDRESS,
     };
-    Some(ControlSettings { bind, access_log })
+    Some(ControlSettings {
+        bind,
+        access_log,
+        token,
+    })
+}
+
+fn token(file: &Item<'_>) -> Option<Token> {
+    let (least, most) = limits::TOKEN_BYTES;
+    let expected = format!("a file with {least} to {most} visible ASCII characters in one line");
+    let given = file.read(&kind::file())?;
+    from_secret_file(&given, &expected, file.report(), |content| {
+        let found = || format!("{} of something else", Size(content.len() as u64));
+        Token::in_file(content).ok_or_else(found)
+    })
 }
 
 pub(super) fn listeners(root: &mut Table<'_>, control: Option<&ControlSettings>) -> Vec<Listener> {

@@ -1,11 +1,18 @@
 //! The examples: each parses, and the complete one is complete.
 
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use toml::de::DeTable;
 
 use super::least;
 use crate::config::mistake::Lines;
 use crate::config::raw::Report;
-use crate::config::{Config, OriginSettings, build, load, parse};
+use crate::config::{Config, OriginSettings, PoolSettings, build, load, parse};
+use crate::fleet::{PolicyKind, Sticky};
+use crate::health::{ProbeKind, ProbeSettings};
+use crate::limits;
 
 const COMPLETE: &str = include_str!("../../../examples/ringway.toml");
 
@@ -32,17 +39,127 @@ fn every_example_parses() {
     assert!(seen >= 4);
 }
 
+/// The complete example as it is, and once for each of its commented blocks with that one taken in. A line of a block
+/// begins with `#` and no space, a block ends with an empty line.
+fn variants() -> Vec<String> {
+    let lines: Vec<_> = COMPLETE.lines().collect();
+    let mut variants = vec![COMPLETE.to_owned()];
+    let mut start = 0;
+    for block in lines.split(|line| line.is_empty()) {
+        let end = start + block.len();
+        if block.iter().any(|line| commented(line).is_some()) {
+            let taken = lines.iter().enumerate().map(|(at, line)| {
+                let inside = (start..end).contains(&at);
+                commented(line).filter(|_| inside).unwrap_or(line)
+            });
+            variants.push(taken.collect::<Vec<_>>().join("\n"));
+        }
+        start = end + 1;
+    }
+    variants
+}
+
+/// The setting or the header that this line keeps in a comment.
+fn commented(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix('#')?;
+    (!rest.is_empty() && !rest.starts_with([' ', '#'])).then_some(rest)
+}
+
+/// Each variant of the complete example, with the files that it names beside it.
+fn loaded() -> Vec<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["sticky.key", "control.token"] {
+        let file = folder.path().join(name);
+        std::fs::write(
+            &file,
+            "a secret of more than 32 bytes".replace(' ', "-").repeat(2),
+        )
+        .unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    }
+    let load = |text| {
+        let file = folder.path().join("ringway.toml");
+        std::fs::write(&file, text).unwrap();
+        load(&file).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    };
+    variants().into_iter().map(load).collect()
+}
+
 #[test]
 fn the_complete_example_has_every_setting() {
-    let (root, errors) = DeTable::parse_recoverable(COMPLETE);
-    assert!(errors.is_empty());
-    let lines = Lines::of(COMPLETE);
-    let report = Report::new(&lines);
-    build::build(root.get_ref(), &report).unwrap();
-    let absent = report.absent.take();
+    let mut asked: BTreeMap<_, bool> = BTreeMap::new();
+    for text in variants() {
+        let (root, errors) = DeTable::parse_recoverable(&text);
+        assert!(errors.is_empty(), "{errors:?}");
+        let lines = Lines::of(&text);
+        let report = Report::new(&lines, None);
+        build::build(root.get_ref(), &report).unwrap();
+        for (path, is_there) in report.asked.take() {
+            *asked.entry(anonymous(&path)).or_default() |= is_there;
+        }
+    }
+    assert!(asked.len() > 80, "{asked:?}");
+    let absent: Vec<_> = asked.iter().filter(|(_, seen)| !**seen).collect();
     assert!(
         absent.is_empty(),
         "examples/ringway.toml does not show {absent:?}"
+    );
+}
+
+/// A path without the names that the reader gives and without places in lists.
+fn anonymous(path: &str) -> String {
+    let parts = path.split('.').map(|part| part.split('[').next().unwrap());
+    let mut parts: Vec<_> = parts.collect();
+    if parts.len() > 2 && ["pools", "listeners"].contains(&parts[0]) {
+        parts[1] = "NAME";
+    }
+    parts.join(".")
+}
+
+#[test]
+fn each_commented_block_is_right_and_shows_the_defaults() {
+    let all = loaded();
+    assert_eq!(all.len(), 7);
+    let tokens = all.iter().filter(|config| config.control.token.is_some());
+    assert_eq!(tokens.count(), 1);
+    let probes: Vec<_> = all
+        .iter()
+        .filter_map(|config| config.pools[0].probe.clone())
+        .collect();
+    assert_eq!(probes, [ProbeSettings::default()]);
+    let rooms: Vec<_> = all
+        .iter()
+        .filter_map(|config| config.pools[1].probe.clone())
+        .collect();
+    assert!(matches!(
+        &rooms[..],
+        [
+            ProbeSettings {
+                kind: ProbeKind::Http(_),
+                ..
+            },
+            ProbeSettings {
+                kind: ProbeKind::WebSocket(_),
+                ..
+            }
+        ]
+    ));
+    let sticky: Vec<_> = all
+        .iter()
+        .filter_map(|config| config.pools[0].sticky.clone())
+        .collect();
+    let least = all
+        .iter()
+        .find_map(|config| config.pools[1].sticky.clone())
+        .unwrap();
+    assert_eq!(sticky.len(), 1);
+    let usual = Sticky {
+        secret: sticky[0].secret.clone(),
+        ..(*least).clone()
+    };
+    assert_eq!(
+        *sticky[0], usual,
+        "what is left out has the value that is shown"
     );
 }
 
@@ -67,6 +184,12 @@ fn the_complete_example_shows_the_defaults() {
     );
     pool.backends.clone_from(&least.pools[0].backends);
     assert_eq!(pool, least.pools[0]);
+
+    let mut rooms = complete.pools[1].clone();
+    assert_eq!(rooms.names[0].interval, limits::DNS_INTERVAL.default);
+    rooms.names.clear();
+    let usual = PoolSettings::new("rooms", PolicyKind::Hash, rooms.backends.clone());
+    assert_eq!(rooms, usual);
 
     let mut route = complete.routes[0].clone();
     let origins = OriginSettings {

@@ -2,8 +2,10 @@
 
 mod examples;
 mod mistakes;
+mod pools;
 mod print;
 mod ready;
+mod secrets;
 
 use super::{Config, parse};
 

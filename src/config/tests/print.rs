@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::pools;
 use crate::config::units::Span;
 use crate::config::{
     AccessLog, Config, Cores, Listener, PoolSettings, RouteSettings, Steering, load, parse,
 };
-use crate::fleet::{HostPattern, PolicyKind, PoolId, Weight};
+use crate::fleet::{HostPattern, PoolId};
 use crate::limits;
 
 fn printed(config: &Config) -> String {
@@ -67,7 +68,7 @@ fn printed(config: &Config) -> String {
     config
         .pools
         .iter()
-        .for_each(|pool| print_pool(&mut out, pool));
+        .for_each(|pool| pools::print::pool(&mut out, pool));
     config
         .routes
         .iter()
@@ -92,34 +93,6 @@ fn print_listener(out: &mut String, listener: &Listener) {
         listener.backlog
     )
     .unwrap();
-}
-
-fn print_pool(out: &mut String, pool: &PoolSettings) {
-    let backend = |(index, backend): (usize, &crate::config::BackendSettings)| {
-        let table = format!(
-            "{{ address = \"{}\", weight = {} }}",
-            backend.address, backend.weight
-        );
-        // Both ways of writing a backend, where both are possible.
-        let plain = index % 2 == 0 && backend.weight == Weight::ONE;
-        if plain {
-            format!("\"{}\"", backend.address)
-        } else {
-            table
-        }
-    };
-    let backends: Vec<_> = pool.backends.iter().enumerate().map(backend).collect();
-    writeln!(
-        out,
-        "[pools.\"{}\"]\npolicy = {:?}",
-        pool.name,
-        pool.policy.label()
-    )
-    .unwrap();
-    writeln!(out, "backends = [{}]", backends.join(", ")).unwrap();
-    writeln!(out, "connect_timeout = \"{}\"", Span(pool.connect_timeout)).unwrap();
-    writeln!(out, "connect_tries = {}", pool.connect_tries).unwrap();
-    writeln!(out, "answer_timeout = \"{}\"", Span(pool.answer_timeout)).unwrap();
 }
 
 fn print_route(out: &mut String, route: &RouteSettings, pools: &[PoolSettings]) {
@@ -166,41 +139,9 @@ fn every_example_reads_back_the_same() {
     }
 }
 
-fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value = Duration> {
+pub(super) fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value = Duration> {
     let seconds = setting.least.as_secs().max(1)..=setting.most.as_secs();
     seconds.prop_map(Duration::from_secs)
-}
-
-fn pools() -> impl Strategy<Value = Vec<PoolSettings>> {
-    let weights = prop::collection::vec(1..=limits::WEIGHT_MAX, 1..5);
-    let policy = prop::sample::select(PolicyKind::ALL.to_vec());
-    let timeouts = (
-        timeout(limits::CONNECT_TIMEOUT),
-        timeout(limits::ANSWER_TIMEOUT),
-    );
-    let pool = (weights, policy, timeouts, 0_u8..8).prop_map(
-        |(weights, policy, timeouts, connect_tries)| {
-            let backend = |(port, weight)| crate::config::BackendSettings {
-                address: ([10, 0, 0, 1], port).into(),
-                weight: Weight::new(weight).unwrap(),
-                priority: 0,
-            };
-            let backends = (1_u16..).zip(weights).map(backend).collect();
-            PoolSettings {
-                connect_timeout: timeouts.0,
-                connect_tries,
-                answer_timeout: timeouts.1,
-                ..PoolSettings::new("", policy, backends)
-            }
-        },
-    );
-    prop::collection::vec(pool, 1..5).prop_map(|mut pools| {
-        for (index, pool) in pools.iter_mut().enumerate() {
-            // Not in alphabetical order: the order of the file is kept.
-            pool.name = format!("pool-{}.{index}", 9 - index);
-        }
-        pools
-    })
 }
 
 fn routes() -> impl Strategy<Value = Vec<RouteSettings>> {
@@ -235,7 +176,7 @@ fn routes() -> impl Strategy<Value = Vec<RouteSettings>> {
 
 proptest! {
     #[test]
-    fn any_configuration_reads_back_the_same(pools in pools(), routes in routes(), bound in 1_u32..1_000) {
+    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes(), bound in 1_u32..1_000) {
         let mut config = super::least();
         config.workers.cores = Cores::List(vec![2, 0]);
         config.workers.steering = Steering::Cpu;
@@ -258,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_makes_mistakes_and_no_trap(at in 0_usize..8_000, byte in 0_u8..128) {
+    fn a_changed_byte_makes_mistakes_and_no_trap(at in 0_usize..20_000, byte in 0_u8..128) {
         let mut text = include_bytes!("../../../examples/ringway.toml").to_vec();
         let at = at % text.len();
         text[at] = byte;

@@ -1,12 +1,18 @@
-//! `[pools.NAME]`.
+//! `[pools.NAME]`: what stands there and in the tables below it.
 
 mod backends;
+mod bounds;
+mod hash;
+mod health;
+mod names;
+mod probe;
+mod sticky;
 
 use super::sections::check_name;
-use super::{Distinct, check_length};
+use super::{Distinct, check_length, from_secret_file, unused};
 use crate::config::kind;
 use crate::config::model::PoolSettings;
-use crate::config::raw::Table;
+use crate::config::raw::{Given, Table};
 use crate::fleet::PolicyKind;
 use crate::limits;
 
@@ -21,35 +27,62 @@ pub(super) fn pools(root: &mut Table<'_>) -> Vec<PoolSettings> {
         let help = "[pools.chat] with backends = [\"10.0.0.11:9000\"]";
         report.wrong(&place, "at least one pool", "none", help);
     }
-    let backends: usize = pools.iter().map(|pool| pool.backends.len()).sum();
     if pools.len() > limits::POOLS_MAX {
         check_length(report, &place, pools.len(), limits::POOLS_MAX);
     }
-    if backends > limits::BACKENDS_MAX {
-        let expected = format!("at most {} backends in all pools", limits::BACKENDS_MAX);
-        report.wrong(&place, expected, backends, "");
+    let backends: usize = pools.iter().map(|pool| pool.backends.len()).sum();
+    let names: usize = pools.iter().map(|pool| pool.names.len()).sum();
+    for (what, found, most) in [
+        ("backends", backends, limits::BACKENDS_MAX),
+        ("names", names, limits::DNS_NAMES_MAX),
+    ] {
+        if found > most {
+            let expected = format!("at most {most} {what} in all pools");
+            report.wrong(&place, expected, found, "");
+        }
     }
     pools
 }
 
 fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
-    let policies = kind::word(PolicyKind::ALL.map(|policy| (policy.label(), policy)));
-    let policy = table.value("policy", &policies, PolicyKind::default());
-    let backends = backends::backends(table);
+    let policy = policy(table).map(|given| given.value);
+    let hashing = hash::hashing(table, policy);
+    let names = names::names(table);
+    let backends = backends::backends(table, names.is_some());
+    let fallback = policy.unwrap_or_default();
+    let usual = PoolSettings::new(name, fallback, backends);
+    let tries = limits::CONNECT_TRIES;
+    let tries = kind::whole(tries.least..=tries.most);
     let connect = kind::duration(limits::CONNECT_TIMEOUT);
     let answer = kind::duration(limits::ANSWER_TIMEOUT);
-    let connect_timeout = table.value("connect_timeout", &connect, limits::CONNECT_TIMEOUT.default);
-    let tries = limits::CONNECT_TRIES;
-    let connect_tries = table.value(
-        "connect_tries",
-        &kind::whole(tries.least..=tries.most),
-        tries.default,
-    );
-    let answer_timeout = table.value("answer_timeout", &answer, limits::ANSWER_TIMEOUT.default);
+    let panic = kind::percent(limits::PANIC_PERCENT);
+    let slow_start = kind::duration(limits::SLOW_START).or_word("off");
     PoolSettings {
-        connect_timeout,
-        connect_tries,
-        answer_timeout,
-        ..PoolSettings::new(name, policy, backends)
+        hashing,
+        names: names.unwrap_or_default(),
+        connect_timeout: table.value("connect_timeout", &connect, usual.connect_timeout),
+        connect_tries: table.value("connect_tries", &tries, usual.connect_tries),
+        answer_timeout: table.value("answer_timeout", &answer, usual.answer_timeout),
+        panic_percent: table.value("panic_threshold", &panic, usual.panic_percent),
+        slow_start: table.value("slow_start", &slow_start, usual.slow_start),
+        waiting_room: bounds::waiting_room(table),
+        retry_budget: bounds::retry_budget(table),
+        fates: bounds::fates(table),
+        sticky: table.optional("sticky", sticky::sticky).flatten(),
+        ejection: health::ejection(table),
+        probe: table.optional("probe", probe::probe),
+        ..bounds::with_caps(table, usual)
     }
+}
+
+/// The policy and its place; nothing if another word stands there, which has then been noted.
+fn policy(table: &mut Table<'_>) -> Option<Given<PolicyKind>> {
+    let Some(item) = table.item("policy") else {
+        return Some(Given {
+            value: PolicyKind::default(),
+            place: table.place().named("policy"),
+        });
+    };
+    let policies = PolicyKind::ALL.map(|policy| (policy.label(), policy));
+    item.read(&kind::word(policies))
 }
