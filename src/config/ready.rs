@@ -1,5 +1,6 @@
 //! What ready values become: the snapshot that workers read, and the configuration of the demo.
 
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
 use super::model::{
@@ -19,9 +20,29 @@ impl Config {
     /// [`SLOT_ROWS_MAX`](crate::limits::SLOT_ROWS_MAX) rows it fails only while tunnels of earlier
     /// configurations keep half of them.
     pub fn snapshot(&self, registry: &mut Registry) -> Result<Snapshot, TableFull> {
-        let pools = (0..).zip(&self.pools);
+        self.snapshot_with(registry, &|place| self.pools[place].backends.clone())
+    }
+
+    /// The same with the members that `members` gives for each pool, by its place: those of the file, those that the
+    /// DNS named, or both. Of two with one address the first counts. A pool may have none.
+    ///
+    /// More than [`BACKENDS_MAX`](crate::limits::BACKENDS_MAX) in all are refused, and the registry is then as before.
+    pub fn snapshot_with(
+        &self,
+        registry: &mut Registry,
+        members: &dyn Fn(usize) -> Vec<BackendSettings>,
+    ) -> Result<Snapshot, TableFull> {
+        let members: Vec<_> = (0..self.pools.len())
+            .map(|place| distinct(members(place)))
+            .collect();
+        if members.iter().map(Vec::len).sum::<usize>() > limits::BACKENDS_MAX {
+            return Err(TableFull {
+                capacity: limits::BACKENDS_MAX,
+            });
+        }
+        let pools = (0..).zip(self.pools.iter().zip(&members));
         let pools: Vec<_> = pools
-            .map(|(place, settings)| pool(PoolId(place), settings, registry))
+            .map(|(place, (settings, members))| pool(PoolId(place), settings, members, registry))
             .collect::<Result<_, _>>()?;
         let mut stays = vec![false; registry.table().capacity()];
         for member in pools.iter().flat_map(|pool| pool.backends.iter()) {
@@ -41,6 +62,24 @@ impl Config {
                 new_connections_per_second: self.limits.new_connections_per_source_per_second,
             },
         })
+    }
+
+    /// The settings in which this configuration and `other` differ and which only a restart can change, by their
+    /// names in the file.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let (old, new) = (&self.control, &other.control);
+        let parts = [
+            ("workers", self.workers != other.workers),
+            (
+                "listeners",
+                by_name(&self.listeners) != by_name(&other.listeners),
+            ),
+            ("control.bind", old.bind != new.bind),
+            ("control.access_log", old.access_log != new.access_log),
+            ("control.token_file", old.token != new.token),
+        ];
+        let differing = parts.iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| *name).collect()
     }
 
     /// A configuration without a file: one listener, one pool in turn, one route that relays plain HTTP too.
@@ -85,7 +124,25 @@ impl Config {
     }
 }
 
-fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<Pool, TableFull> {
+/// The listeners by their names: in which order the file has them says nothing.
+fn by_name(listeners: &[Listener]) -> BTreeMap<&str, &Listener> {
+    let named = listeners.iter().map(|one| (one.name.as_str(), one));
+    named.collect()
+}
+
+/// The first of each address, in their order.
+fn distinct(mut members: Vec<BackendSettings>) -> Vec<BackendSettings> {
+    let mut seen = HashSet::new();
+    members.retain(|member| seen.insert(member.address));
+    members
+}
+
+fn pool(
+    id: PoolId,
+    settings: &PoolSettings,
+    members: &[BackendSettings],
+    registry: &mut Registry,
+) -> Result<Pool, TableFull> {
     let member = |backend: &BackendSettings| {
         let id = registry.assign(&settings.name, backend.address)?;
         Ok(Member {
@@ -94,11 +151,7 @@ fn pool(id: PoolId, settings: &PoolSettings, registry: &mut Registry) -> Result<
             ..Member::new(id, backend.address, backend.weight)
         })
     };
-    let members: Vec<_> = settings
-        .backends
-        .iter()
-        .map(member)
-        .collect::<Result<_, _>>()?;
+    let members: Vec<_> = members.iter().map(member).collect::<Result<_, _>>()?;
     Ok(Pool {
         hashing: settings.hashing.clone(),
         sticky: settings.sticky.clone(),

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{AccessLog, Config, Cores, parse};
-use crate::fleet::{BackendId, HostPattern, PolicyKind, PoolId, Registry, SlotTable, TableFull};
+use crate::config::{AccessLog, BackendSettings, Config, Cores, Token, parse};
+use crate::fleet::{
+    BackendId, HostPattern, PolicyKind, PoolId, Registry, SlotTable, TableFull, Weight,
+};
+use crate::limits;
 use crate::sync::Arc;
 
 fn example(name: &str) -> Config {
@@ -140,4 +143,127 @@ fn the_demo_needs_no_file() {
     assert!(route.plain_http);
     assert_eq!(snapshot.pool(route.pool).backends.len(), 3);
     assert_eq!(config.listeners[0].addresses, [address(8080)]);
+}
+
+fn backend(address: &str) -> BackendSettings {
+    BackendSettings {
+        address: address.parse().unwrap(),
+        weight: Weight::ONE,
+        priority: 0,
+    }
+}
+
+#[test]
+fn members_may_come_from_elsewhere_or_not_at_all() {
+    let text = "pools.chat.backends = [\"10.0.0.1:1\"]\npools.empty.discover = [{ srv = \"a.internal\" }]\n\
+                listeners.a.bind = \"0.0.0.0:80\"\nroutes = [{ pool = \"chat\" }]\n";
+    let config = parse("a.toml", text).unwrap();
+    let mut registry = registry(8);
+    let own = config.snapshot(&mut registry).unwrap();
+    assert!(own.pools[1].backends.is_empty());
+    let kept = own.pools[0].backends[0].id;
+
+    let named = ["10.0.0.2:1", "10.0.0.1:1", "10.0.0.2:1"].map(backend);
+    let members = |place: usize| match place {
+        0 => [config.pools[0].backends.clone(), named.to_vec()].concat(),
+        _ => Vec::new(),
+    };
+    let joined = config.snapshot_with(&mut registry, &members).unwrap();
+    let addresses: Vec<_> = joined.pools[0]
+        .backends
+        .iter()
+        .map(|member| &*member.name)
+        .collect();
+    assert_eq!(
+        addresses,
+        ["10.0.0.1:1", "10.0.0.2:1"],
+        "each once, the file's first"
+    );
+    assert_eq!(joined.pools[0].backends[0].id, kept);
+    assert!(joined.pools[1].backends.is_empty());
+}
+
+#[test]
+fn too_many_members_are_refused_and_change_no_row() {
+    let config = parse("a.toml", super::LEAST).unwrap();
+    let mut registry = registry(limits::SLOT_ROWS_MAX);
+    let before = config.snapshot(&mut registry).unwrap();
+    let many: Vec<_> = (0..=limits::BACKENDS_MAX)
+        .map(|index| backend(&format!("10.1.{}.{}:1", index / 250, index % 250)))
+        .collect();
+    let members = |count: usize| many[..count].to_vec();
+    let refused = config.snapshot_with(&mut registry, &|_| members(limits::BACKENDS_MAX + 1));
+    let full = TableFull {
+        capacity: limits::BACKENDS_MAX,
+    };
+    assert_eq!(refused.unwrap_err(), full);
+    let after = config.snapshot(&mut registry).unwrap();
+    assert_eq!(
+        after.pools[0].backends[0].id,
+        before.pools[0].backends[0].id
+    );
+    let most = config.snapshot_with(&mut registry, &|_| members(limits::BACKENDS_MAX));
+    let most = most.unwrap();
+    assert_eq!(
+        most.pools[0].backends[0].id,
+        BackendId(1),
+        "the first fresh row"
+    );
+}
+
+#[test]
+fn what_only_a_restart_changes_is_named() {
+    let config = example("origins-and-proxies.toml");
+    assert!(config.needs_restart(&config).is_empty());
+    let changed = |change: fn(&mut Config)| {
+        let mut other = config.clone();
+        change(&mut other);
+        assert_ne!(other, config, "something changed");
+        let names = config.needs_restart(&other);
+        assert_eq!(
+            names,
+            other.needs_restart(&config),
+            "it is the same either way"
+        );
+        names
+    };
+    assert_eq!(changed(|other| other.workers.tunnels_max += 1), ["workers"]);
+    assert_eq!(
+        changed(|other| other.listeners[0].backlog += 1),
+        ["listeners"]
+    );
+    assert_eq!(
+        changed(|other| other.control.bind.set_port(1)),
+        ["control.bind"]
+    );
+    assert_eq!(
+        changed(|other| other.control.access_log = AccessLog::Off),
+        ["control.access_log"]
+    );
+    assert_eq!(
+        changed(|other| other.control.token = Some(Token::of(b"another"))),
+        ["control.token_file"]
+    );
+    let both = changed(|other| {
+        other.workers.cores = Cores::Count(3);
+        other.listeners.clear();
+    });
+    assert_eq!(both, ["workers", "listeners"]);
+    assert!(
+        changed(|other| {
+            other.limits.connections_per_source = None;
+            other.drain.time = Duration::from_secs(1);
+            other.pools[0].connect_tries += 1;
+            other.routes.truncate(1);
+        })
+        .is_empty()
+    );
+}
+
+#[test]
+fn the_order_of_listeners_says_nothing() {
+    let config = example("many-pools.toml");
+    let mut other = config.clone();
+    other.listeners.reverse();
+    assert!(config.needs_restart(&other).is_empty());
 }
