@@ -30,12 +30,16 @@ pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
 
 fn summary(config: &Config) -> String {
     let backends = config.pools.iter().map(|pool| pool.backends.len()).sum();
-    let parts = [
+    let names: usize = config.pools.iter().map(|pool| pool.names.len()).sum();
+    let mut parts = vec![
         counted(config.listeners.len(), "listener"),
         counted(config.pools.len(), "pool"),
         counted(backends, "backend"),
         counted(config.routes.len(), "route"),
     ];
+    if names > 0 {
+        parts.insert(3, counted(names, "name"));
+    }
     parts.join(", ")
 }
 
@@ -61,6 +65,11 @@ mod tests {
         );
         let config = config::load(example("minimal.toml").as_ref()).unwrap();
         assert_eq!(summary(&config), "1 listener, 1 pool, 2 backends, 1 route");
+        let config = config::load(example("ringway.toml").as_ref()).unwrap();
+        assert_eq!(
+            summary(&config),
+            "1 listener, 2 pools, 4 backends, 2 names, 2 routes"
+        );
     }
 
     #[test]
