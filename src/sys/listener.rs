@@ -26,8 +26,13 @@ pub fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<OwnedFd
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    // Whoever asks for any port wants one of their own. Between bind and listen the kernel gives the port of a
+    // socket that may be shared (`SO_REUSEADDR`) to a second one; so this one may be only by its own group.
+    let any_port = address.port() == 0;
+    if !any_port {
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+    }
     if address.is_ipv6() {
         // `[::]` and `0.0.0.0` are two addresses; whoever wants both says both.
         socket.set_only_v6(true)?;
@@ -37,7 +42,12 @@ pub fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<OwnedFd
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
     socket.bind(&address.into())?;
+    if any_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.listen(options.backlog)?;
+    // Connections inherit it: while they linger, their address may be bound again.
+    socket.set_reuse_address(true)?;
     Ok(socket.into())
 }
 
