@@ -131,9 +131,28 @@ pub const WEIGHT_MAX: u16 = 1000;
 /// Backends one client may be tried on, the first included. Eight deadlines in a row are already more than a
 /// client waits, and eight ids fit in one cache line.
 pub const CONNECT_TRIES_MAX: u8 = 8;
-/// Turns of round robin that may fall on tried backends before anyone who is left is taken. With equal weights
-/// one more than the tries is enough; with unequal ones this bounds the search.
+/// Turns that may fall on tried or full backends before whoever is left and carries least is taken. With equal
+/// weights one more than the tries is enough; with unequal ones, and with full ones, this bounds the search.
 pub const TURNS_SKIPPED_MAX: u32 = 32;
+/// Draws, or pairs of draws, that may fall on tried or full backends before the same happens.
+pub const DRAWS_MAX: u32 = 16;
+/// Steps a key takes through its table before everyone is asked. With a tenth of the pool to pick from it goes on
+/// longer once in 10^11 keys.
+pub const KEY_STEPS_MAX: usize = 256;
+/// Places in the table of a pool that hashes, with up to [`MAGLEV_MEMBERS_FEW`] members: 128 KiB a pool, shared by
+/// all workers. A prime, so that every step visits every place.
+pub const MAGLEV_PLACES_FEW: u32 = 65_537;
+/// The same for more members: 1.25 MiB. The two sizes of the paper (Eisenbud et al., NSDI 2016).
+pub const MAGLEV_PLACES_MANY: u32 = 655_373;
+/// Up to here the small table has 100 places a member, so that shares are within one percent of each other.
+pub const MAGLEV_MEMBERS_FEW: usize = 655;
+/// Rows that one pick reads again for the sum of what a pool carries: the sum is never older than half as many
+/// picks as there are backends, and costs the same in any pool. Each may lie in another core's cache, so not more.
+pub const TALLY_ROWS: usize = 2;
+/// Up to here all rows are read, and the sum is exact: they are in the nearest cache.
+pub const TALLY_EXACT_MAX: usize = 8;
+/// How old the sum may get on a worker that picks rarely.
+pub const TALLY_AGE_MAX: Duration = Duration::from_millis(100);
 /// The longest host name (RFC 1035); a longer one matches only routes for any host.
 pub const HOST_BYTES_MAX: usize = 253;
 /// The longest label in a host name (RFC 1035).
@@ -145,6 +164,8 @@ const _: () = assert!(POOLS_MAX <= BACKENDS_MAX);
 const _: () = assert!(ROUTES_MAX <= u16::MAX as usize);
 const _: () = assert!(BACKENDS_MAX as u64 * WEIGHT_MAX as u64 <= u32::MAX as u64 / 2);
 const _: () = assert!(TURNS_SKIPPED_MAX > CONNECT_TRIES_MAX as u32);
+const _: () = assert!(MAGLEV_MEMBERS_FEW * 100 <= MAGLEV_PLACES_FEW as usize);
+const _: () = assert!(BACKENDS_MAX * 40 <= MAGLEV_PLACES_MANY as usize);
 // --- The echo fleet of `demo`, the tests and the benches (`cli::echo`) ---
 
 /// The one receive buffer that all connections of a fleet share. A read that fills less of it has drained its

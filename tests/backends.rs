@@ -329,7 +329,7 @@ fn a_weight_of_three_gets_three_of_four() {
     };
     let text = format!(
         "[workers]\ncores = 1\n[control]\nbind = \"127.0.0.1:0\"\naccess_log = \"off\"\n\
-         [listeners.l]\nbind = \"127.0.0.1:0\"\n[pools.p]\npolicy = \"round-robin\"\n\
+         [listeners.l]\nbind = \"127.0.0.1:0\"\n[pools.p]\npolicy = \"weighted-round-robin\"\n\
          backends = [{{ address = \"{heavy}\", weight = 3 }}, \"{light}\"]\n[[routes]]\npool = \"p\"\n"
     );
     let ringway = start_text(&text);

@@ -1,72 +1,47 @@
 //! The backend with the fewest tunnels for its weight, counted over all workers.
 
-use super::Tried;
-use crate::fleet::{Member, Members, SlotTable};
+use super::burden::Burden;
+use super::room::Room;
 use crate::rng::Rng;
 
 /// Looks at every backend and takes the one that would carry least per unit of weight with one more tunnel
-/// on it. Connections being made count like tunnels, so a burst does not pile onto whoever was lowest at its
-/// start. Ties go to the first one after the last choice, so equals take turns.
+/// on it. Ties go to the first one after the last choice, so equals take turns.
 ///
 /// A pick reads one cache line a backend; this is the one policy whose cost grows with the pool.
 #[derive(Debug, Clone)]
 pub(super) struct LeastConnections {
-    /// Where the next scan starts. Kept below the pool's size at each pick.
-    start: u32,
+    /// Where the next scan starts. Taken modulo the seats at each pick.
+    start: usize,
 }
 
 impl LeastConnections {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
-            start: rng.below(u32::MAX),
+            start: rng.below(u32::MAX) as usize,
         }
     }
 
-    pub(super) fn pick<'a>(
-        &mut self,
-        members: &'a Members,
-        table: &SlotTable,
-        tried: &Tried,
-    ) -> Option<&'a Member> {
-        let start = self.start as usize % members.len().max(1);
-        let (before, after) = members.split_at(start);
-        let mut best: Option<(usize, Burden)> = None;
-        let mut look = |place, member: &Member| {
-            let burden = Burden::with_one_more(table.load(member.id).total(), member);
-            // Whether it was tried is asked last, since a new best is rare in a long scan.
-            if best.is_none_or(|(_, least)| burden.is_below(least)) && !tried.contains(member.id) {
-                best = Some((place, burden));
-            }
-        };
-        for (place, member) in (start..).zip(after) {
-            look(place, member);
-        }
-        for (place, member) in before.iter().enumerate() {
-            look(place, member);
-        }
-        let (place, _) = best?;
-        self.start = u32::try_from(place + 1).unwrap_or(0);
-        members.get(place)
+    pub(super) fn pick(&mut self, room: &Room<'_>) -> Option<usize> {
+        let seat = least_burdened(room, self.start)?;
+        self.start = seat + 1;
+        Some(seat)
     }
 }
 
-/// Connections per unit of weight, as a fraction.
-#[derive(Debug, Clone, Copy)]
-struct Burden {
-    connections: u64,
-    weight: u64,
-}
-
-impl Burden {
-    fn with_one_more(connections: u64, member: &Member) -> Self {
-        Self {
-            connections: connections + 1,
-            weight: u64::from(member.weight.get()),
+/// The least burdened of all that may be taken, the first of equals from `start` on. Also the last resort of the policies
+/// that draw, when most of what they draw is full.
+pub(super) fn least_burdened(room: &Room<'_>, start: usize) -> Option<usize> {
+    let seats = &room.view.seats[..];
+    let start = start.checked_rem(seats.len())?;
+    let (before, after) = seats.split_at(start);
+    let mut best: Option<(usize, Burden)> = None;
+    let places = (start..seats.len()).chain(0..start);
+    for (place, seat) in places.zip(after.iter().chain(before)) {
+        let burden = Burden::with_one_more(room.table.load(seat.id), seat.weight);
+        // Whether it may be taken is asked last, since a new best is rare in a long scan.
+        if best.is_none_or(|(_, least)| burden.is_below(least)) && room.takes(place) {
+            best = Some((place, burden));
         }
     }
-
-    /// Compares by cross-multiplication: at most 2^33 connections times a weight of 1,000 stays in 64 bits.
-    fn is_below(self, other: Self) -> bool {
-        self.connections * other.weight < other.connections * self.weight
-    }
+    best.map(|(place, _)| place)
 }

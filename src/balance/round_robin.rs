@@ -1,38 +1,37 @@
-//! Each backend in turn, as often as its weight says, the turns of a heavy one spread out.
+//! Each backend in turn, whatever its weight.
 
-use super::Tried;
-use crate::fleet::{Member, Members};
+use super::room::Room;
 use crate::limits::TURNS_SKIPPED_MAX;
 use crate::rng::Rng;
 
-/// A place in the endless round of a pool's turns. The turns themselves, and how they are spread, belong to the
-/// snapshot; so a pick is one addition and, with unequal weights, one binary search, and a worker keeps one number
-/// whatever the size of the pool.
+/// A place in the endless round of the seats.
 #[derive(Debug, Clone)]
 pub(super) struct RoundRobin {
-    /// Taken modulo the round at each pick, since the pool may have changed.
-    turn: u32,
+    /// Taken modulo the seats at each pick, since the view may have changed.
+    turn: usize,
 }
 
 impl RoundRobin {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
-            turn: rng.below(u32::MAX),
+            turn: rng.below(u32::MAX) as usize,
         }
     }
 
-    pub(super) fn pick<'a>(&mut self, members: &'a Members, tried: &Tried) -> Option<&'a Member> {
-        self.turn = self.turn.checked_rem(members.turns())?;
-        // A turn that falls on a tried backend is passed over, so its share is spread over all the others
-        // and not given to its neighbour.
+    /// A turn that falls on a tried or full backend is passed over for good, so its share is spread over all the
+    /// others and not given to its neighbour.
+    pub(super) fn pick(&mut self, room: &Room<'_>) -> Option<usize> {
+        let seats = room.view.seats.len();
+        if self.turn >= seats {
+            self.turn = self.turn.checked_rem(seats)?;
+        }
         for _ in 0..TURNS_SKIPPED_MAX {
-            let member = members.at_turn(self.turn)?;
-            self.turn = members.turn_after(self.turn);
-            if !tried.contains(member.id) {
-                return Some(member);
+            let seat = self.turn;
+            self.turn = if seat + 1 == seats { 0 } else { seat + 1 };
+            if room.takes(seat) {
+                return Some(seat);
             }
         }
-        // Only when tried backends own nearly every turn: take anyone who is left.
-        members.iter().find(|member| !tried.contains(member.id))
+        None
     }
 }

@@ -9,7 +9,7 @@ use super::model::{
 };
 use crate::fleet::{
     Member, PolicyKind, Pool, PoolId, Registry, Route, RouteId, RouteTable, Snapshot, SourceLimits,
-    TableFull, Weight,
+    Standing, TableFull, Weight,
 };
 use crate::http::OriginRules;
 use crate::limits;
@@ -145,8 +145,13 @@ fn pool(
 ) -> Result<Pool, TableFull> {
     let member = |backend: &BackendSettings| {
         let id = registry.assign(&settings.name, backend.address)?;
+        let standing = Standing {
+            weight: backend.weight.get(),
+            ..registry.table().standing(id)
+        };
+        registry.table().set_standing(id, standing);
         Ok(Member {
-            generation: registry.table().standing(id).generation,
+            generation: standing.generation,
             priority: backend.priority,
             ..Member::new(id, backend.address, backend.weight)
         })

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::ids::{BackendId, PoolId, Weight};
 use super::key::HashKey;
+use super::maglev::Maglev;
 use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
 use super::sticky::Sticky;
-use super::turns::Turns;
 use crate::limits;
 use crate::sync::Arc;
 
@@ -85,37 +85,60 @@ pub struct Member {
     pub priority: u8,
 }
 
-/// The backends of one pool, in the order of the file, and their turns by weight. Reads as a slice; made with
-/// `Members::from(vec)`.
+/// The backends of one pool, in the order of the file, and what follows from who they are. Shared and never changed.
+/// Reads as a slice; made with `Members::from(vec)`, or with [`Members::hashed`] for keys to lead to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Members {
+pub struct Members(Arc<Listing>);
+
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Listing {
     list: Box<[Member]>,
-    turns: Turns,
+    /// Where each id stands in the list, in the order of the ids.
+    places: Box<[(BackendId, usize)]>,
+    maglev: Option<Maglev>,
 }
 
 impl Members {
-    /// How many turns make one round: in it, each member comes as often as its weight says.
-    pub fn turns(&self) -> u32 {
-        self.turns.count()
+    /// The same backends, and the table that leads keys to them. That takes from a few milliseconds to some hundred, for the largest
+    /// pool: work for the control thread.
+    pub fn hashed(list: Vec<Member>) -> Self {
+        let maglev = Maglev::new(&list);
+        Self::listed(list, Some(maglev))
     }
 
-    /// The member whose turn this is, for a turn below [`turns`](Self::turns).
-    pub fn at_turn(&self, turn: u32) -> Option<&Member> {
-        self.list.get(self.turns.owner(turn))
+    /// Where a key leads, if the pool hashes.
+    pub fn maglev(&self) -> Option<&Maglev> {
+        self.0.maglev.as_ref()
     }
 
-    /// The turn to take after this one. Round and round, it takes each turn once and spreads a member's.
-    pub fn turn_after(&self, turn: u32) -> u32 {
-        self.turns.after(turn)
+    /// Where in the list this backend stands.
+    pub fn place_of(&self, id: BackendId) -> Option<usize> {
+        let places = &self.0.places;
+        let found = places.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        Some(places[found].1)
+    }
+
+    /// Whether these are not only equal but the same list. Nothing else can be taken for it as long as one of the
+    /// two is kept.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn listed(list: Vec<Member>, maglev: Option<Maglev>) -> Self {
+        let ids = list.iter().map(|member| member.id);
+        let mut places: Box<[_]> = ids.zip(0..).collect();
+        places.sort_unstable();
+        Self(Arc::new(Listing {
+            list: list.into(),
+            places,
+            maglev,
+        }))
     }
 }
 
 impl From<Vec<Member>> for Members {
     fn from(list: Vec<Member>) -> Self {
-        Self {
-            turns: Turns::new(list.iter().map(|member| member.weight)),
-            list: list.into(),
-        }
+        Self::listed(list, None)
     }
 }
 
@@ -123,7 +146,7 @@ impl Deref for Members {
     type Target = [Member];
 
     fn deref(&self) -> &[Member] {
-        &self.list
+        &self.0.list
     }
 }
 
@@ -186,13 +209,18 @@ pub struct Pool {
 impl Pool {
     /// A pool with these backends and everything else as if the file did not say it.
     pub fn new(id: PoolId, name: &str, policy: PolicyKind, backends: Vec<Member>) -> Self {
+        let backends = if policy.is_hash() {
+            Members::hashed(backends)
+        } else {
+            backends.into()
+        };
         Self {
             id,
             name: name.into(),
             policy,
             hashing: Hashing::default(),
             sticky: None,
-            backends: backends.into(),
+            backends,
             connect_tries_max: 1 + limits::CONNECT_TRIES.default,
             connect_timeout: limits::CONNECT_TIMEOUT.default,
             answer_timeout: limits::ANSWER_TIMEOUT.default,

@@ -1,9 +1,7 @@
 //! A pool's round of turns: who has which turn, and the step that spreads the turns of one member.
 
-use super::ids::Weight;
-
-/// One turn for each unit of weight, or one for each member if all weights are equal. Built once with the
-/// snapshot, so that a worker's place in the round is a single number.
+/// One turn for each unit of weight, or one for each member if all weights are equal. Built with the view, so that
+/// a worker's place in the round is a single number.
 ///
 /// With equal weights the turns are taken in order: a, b, c. With different ones they are taken in steps near
 /// the golden section of the round. Such a walk visits every turn exactly once, because step and round have
@@ -13,6 +11,10 @@ use super::ids::Weight;
 pub(super) struct Turns {
     /// `ends[i]` is the sum of the weights up to and including member `i`. Empty if all weights are equal.
     ends: Box<[u32]>,
+    /// The owner of each turn that is a multiple of two to the power of `shift`, so that the search for an owner is
+    /// short: as many marks as there are members, or half as many.
+    marks: Box<[u32]>,
+    shift: u32,
     /// Turns in a round.
     count: u32,
     /// Invariant: no factor in common with `count`.
@@ -20,13 +22,13 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(weights: impl Iterator<Item = Weight>) -> Self {
-        let weights: Vec<_> = weights.map(Weight::get).collect();
+    pub(super) fn new(weights: impl Iterator<Item = u16>) -> Self {
+        let weights: Vec<_> = weights.collect();
         if weights.windows(2).all(|pair| pair[0] == pair[1]) {
             return Self {
-                ends: Box::default(),
                 count: u32::try_from(weights.len()).unwrap_or(u32::MAX),
                 step: 1,
+                ..Self::default()
             };
         }
         let mut count = 0_u32;
@@ -34,8 +36,16 @@ impl Turns {
             count = count.saturating_add(u32::from(weight));
             count
         });
+        let ends: Box<[u32]> = ends.collect();
+        let members = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let shift = count.div_ceil(members).next_power_of_two().ilog2();
+        let owner = |turn| ends.partition_point(|&end| end <= turn);
+        let marks = (0..=count >> shift)
+            .map(|mark| u32::try_from(owner(mark << shift)).unwrap_or(u32::MAX));
         Self {
-            ends: ends.collect(),
+            marks: marks.collect(),
+            ends,
+            shift,
             count,
             step: even_step(count),
         }
@@ -61,7 +71,11 @@ impl Turns {
         if self.ends.is_empty() {
             turn as usize
         } else {
-            self.ends.partition_point(|&end| end <= turn)
+            let mark = (turn >> self.shift) as usize;
+            let first = self.marks[mark] as usize;
+            let last = self.marks.get(mark + 1);
+            let last = last.map_or(self.ends.len(), |&last| last as usize);
+            first + self.ends[first..last].partition_point(|&end| end <= turn)
         }
     }
 }
@@ -98,7 +112,7 @@ mod tests {
     use super::*;
 
     fn round(weights: &[u16]) -> Vec<usize> {
-        let turns = Turns::new(weights.iter().map(|&weight| Weight::new(weight).unwrap()));
+        let turns = Turns::new(weights.iter().copied());
         let mut turn = 0;
         let walk = (0..turns.count()).map(|_| {
             let owner = turns.owner(turn);
@@ -120,6 +134,30 @@ mod tests {
         let round = round(&[2, 1, 3]);
         let times = |member| round.iter().filter(|&&owner| owner == member).count();
         assert_eq!([times(0), times(1), times(2)], [2, 1, 3]);
+    }
+
+    #[test]
+    fn the_owner_of_a_turn_is_found_from_its_mark() {
+        for weights in [
+            &[1, 1_000, 1, 1, 7][..],
+            &[1, 2],
+            &[1_000, 1, 1],
+            &[3; 9],
+            &[5, 1, 1, 1, 1, 1, 1, 1, 1],
+        ] {
+            let turns = Turns::new(weights.iter().copied());
+            let owners = (0..turns.count()).map(|turn| turns.owner(turn));
+            let times = |&weight: &u16| {
+                if turns.ends.is_empty() {
+                    1
+                } else {
+                    weight.into()
+                }
+            };
+            let due = weights.iter().map(times).enumerate();
+            let due = due.flat_map(|(member, times)| std::iter::repeat_n(member, times));
+            assert!(owners.eq(due), "{weights:?}");
+        }
     }
 
     #[test]
