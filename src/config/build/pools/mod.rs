@@ -11,8 +11,8 @@ mod sticky;
 use super::sections::check_name;
 use super::{Distinct, check_length, from_secret_file, unused};
 use crate::config::kind;
-use crate::config::model::PoolSettings;
-use crate::config::raw::{Given, Table};
+use crate::config::model::{BackendSettings, PoolSettings};
+use crate::config::raw::{Given, Report, Table};
 use crate::fleet::PolicyKind;
 use crate::limits;
 
@@ -45,10 +45,14 @@ pub(super) fn pools(root: &mut Table<'_>) -> Vec<PoolSettings> {
 }
 
 fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
-    let policy = policy(table).map(|given| given.value);
-    let hashing = hash::hashing(table, policy);
+    let policy = policy(table);
     let names = names::names(table);
     let backends = backends::backends(table, names.is_some());
+    if let Some(policy) = &policy {
+        check_weights(policy, &backends, table.report());
+    }
+    let policy = policy.map(|given| given.value);
+    let hashing = hash::hashing(table, policy);
     let fallback = policy.unwrap_or_default();
     let usual = PoolSettings::new(name, fallback, backends);
     let tries = limits::CONNECT_TRIES;
@@ -72,6 +76,17 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
         ejection: health::ejection(table),
         probe: table.optional("probe", probe::probe),
         ..bounds::with_caps(table, usual)
+    }
+}
+
+/// Plain round robin would ignore weights in silence.
+fn check_weights(policy: &Given<PolicyKind>, backends: &[BackendSettings], report: &Report<'_>) {
+    let mut neighbours = backends.windows(2);
+    if policy.value == PolicyKind::RoundRobin
+        && neighbours.any(|two| two[0].weight != two[1].weight)
+    {
+        let expected = "\"weighted-round-robin\" for backends of different weights";
+        report.wrong(&policy.place, expected, "\"round-robin\"", "");
     }
 }
 
