@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use super::cookie;
 use super::fields::{Body, Fields, Occurrence};
 use super::upgrade::deflate_offers;
 use super::{Confirmed, RequestHead, ResponseHead, Version};
@@ -19,13 +20,15 @@ pub struct Hop<'a> {
     pub scheme: &'a str,
     /// The address the peer connected to.
     pub local: SocketAddr,
+    /// A cookie that is between the client and us, kept from the backend.
+    pub hidden_cookie: Option<&'a str>,
 }
 
 /// Writes the upgrade that a backend gets. Of the extensions only permessage-deflate is offered on: a backend
 /// that took another would have to be refused by [`super::verify_101`].
 pub fn render_upgrade(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) {
     request_line(head, Version::Http11, out);
-    end_to_end(head.fields(), out, |name| {
+    end_to_end(head.fields(), hop.hidden_cookie, out, |name| {
         is_set_by_us(name, hop.trusted) || same_name(name, "sec-websocket-extensions")
     });
     list(
@@ -42,7 +45,9 @@ pub fn render_upgrade(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) 
 /// stays HTTP/1.0, so that no backend answers in chunks that such a client cannot read.
 pub fn render_plain(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) {
     request_line(head, head.version(), out);
-    end_to_end(head.fields(), out, |name| is_set_by_us(name, hop.trusted));
+    end_to_end(head.fields(), hop.hidden_cookie, out, |name| {
+        is_set_by_us(name, hop.trusted)
+    });
     framing(head.body(), out);
     out.extend_from_slice(b"Connection: close\r\n");
     forwarded(head, hop, out);
@@ -56,7 +61,7 @@ pub fn render_response(head: &ResponseHead<'_>, upgraded: Option<&Confirmed>, ou
         format_args!("HTTP/1.1 {} {}\r\n", head.status(), head.reason()),
         out,
     );
-    end_to_end(head.fields(), out, |_| false);
+    end_to_end(head.fields(), None, out, |_| false);
     if upgraded.is_some() {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
         return;
@@ -66,6 +71,14 @@ pub fn render_response(head: &ResponseHead<'_>, upgraded: Option<&Confirmed>, ou
         framing(head.body(), out);
     }
     out.extend_from_slice(b"Connection: close\r\n\r\n");
+}
+
+/// Adds one more field to a head that was just rendered whole. The value is ours, so it holds no line end.
+pub fn add_field(name: &str, value: &str, out: &mut Vec<u8>) {
+    debug_assert!(out.ends_with(b"\r\n\r\n") && !value.contains(['\r', '\n']));
+    out.truncate(out.len() - 2);
+    field(name, value.as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The origin form, and Host as the first field.
@@ -83,7 +96,12 @@ fn request_line(head: &RequestHead<'_>, version: Version, out: &mut Vec<u8>) {
 }
 
 /// Copies what travels end to end: not a field of this hop, not nominated by `Connection`, not `skipped`.
-fn end_to_end(fields: &Fields<'_>, out: &mut Vec<u8>, skipped: impl Fn(&str) -> bool) {
+fn end_to_end(
+    fields: &Fields<'_>,
+    hidden_cookie: Option<&str>,
+    out: &mut Vec<u8>,
+    skipped: impl Fn(&str) -> bool,
+) {
     // The usual options name nothing that is not removed anyway.
     let nominated: Vec<&[u8]> = fields
         .elements("connection")
@@ -100,8 +118,14 @@ fn end_to_end(fields: &Fields<'_>, out: &mut Vec<u8>, skipped: impl Fn(&str) -> 
             && !is_protected(name)
     };
     for (name, value) in fields.iter() {
-        if !is_of_this_hop(name) && !skipped(name) && !is_nominated(name) {
-            field(name, value, out);
+        if is_of_this_hop(name) || skipped(name) || is_nominated(name) {
+            continue;
+        }
+        match hidden_cookie {
+            Some(hidden) if name.eq_ignore_ascii_case("cookie") => {
+                cookie::field_without(hidden, (name, value), out);
+            }
+            _ => field(name, value, out),
         }
     }
 }
@@ -275,6 +299,7 @@ mod tests {
             trusted,
             scheme: "https",
             local: "192.0.2.2:443".parse().unwrap(),
+            hidden_cookie: None,
         }
     }
 
@@ -330,6 +355,33 @@ mod tests {
         }
         let chunked = rendered("transfer-encoding: Chunked\r\n", &hop("::1", false), false);
         assert!(chunked.contains("\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn a_hidden_cookie_stays_with_us_and_no_empty_field_is_left() {
+        let lines = "Cookie: a=1; ours=x; b=2\r\nX: ours=x\r\ncookie: ours=y\r\n";
+        for upgrade in [false, true] {
+            let mut hop = hop("192.0.2.1", false);
+            assert!(rendered(lines, &hop, upgrade).contains("\r\ncookie: ours=y\r\n"));
+            hop.hidden_cookie = Some("ours");
+            let out = rendered(lines, &hop, upgrade);
+            assert!(
+                out.contains("\r\nCookie: a=1; b=2\r\nX: ours=x\r\n"),
+                "{out}"
+            );
+            assert!(!out.contains("cookie:") && !out.contains("ours=y"), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_added_to_a_whole_head() {
+        let head = ResponseHead::parse(b"HTTP/1.1 204 No\r\nA: b\r\n\r\n").unwrap();
+        let mut out = Vec::new();
+        render_response(&head, None, &mut out);
+        add_field("Set-Cookie", "c=d", &mut out);
+        let head = ResponseHead::parse(&out).unwrap();
+        assert_eq!(head.headers().last(), Some(("Set-Cookie", &b"c=d"[..])));
+        assert_eq!(head.header("a"), Some(&b"b"[..]));
     }
 
     #[test]

@@ -52,6 +52,7 @@ fn check_request(bytes: &[u8]) {
             trusted,
             scheme: "https",
             local: ([192, 0, 2, 2], 443).into(),
+            hidden_cookie: trusted.then_some("a"),
         };
         let mut out = Vec::new();
         render_plain(&head, &hop, &mut out);

@@ -300,6 +300,7 @@ impl Greeter {
                 .any(|block| block.contains(&canonical)),
             scheme: "http",
             local: self.floor.listeners[job.listener as usize],
+            hidden_cookie: None,
         }
     }
 
