@@ -157,7 +157,7 @@ fn pool(
         })
     };
     let members: Vec<_> = members.iter().map(member).collect::<Result<_, _>>()?;
-    Ok(Pool {
+    let pool = Pool {
         hashing: settings.hashing.clone(),
         sticky: settings.sticky.clone(),
         connect_tries_max: 1 + settings.connect_tries,
@@ -172,7 +172,8 @@ fn pool(
         retry_budget: settings.retry_budget,
         fates: settings.fates,
         ..Pool::new(id, &settings.name, settings.policy, members)
-    })
+    };
+    Ok(pool.with_aliases())
 }
 
 fn route(id: RouteId, settings: &RouteSettings) -> Route {

@@ -35,5 +35,5 @@ pub use rules::{Caps, EjectionRules, Fate, Fates, RetryBudget, WaitingRoom};
 pub use slot::{Ends, Load};
 pub use snapshot::{Snapshot, SourceLimits};
 pub use standing::{Standing, State};
-pub use sticky::{SameSite, Secret, Sticky};
+pub use sticky::{Alias, Aliases, SameSite, Secret, Sticky};
 pub use table::SlotTable;

@@ -8,7 +8,7 @@ use super::ids::{BackendId, PoolId, Weight};
 use super::key::HashKey;
 use super::maglev::Maglev;
 use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
-use super::sticky::Sticky;
+use super::sticky::{Alias, Aliases, Sticky};
 use crate::limits;
 use crate::sync::Arc;
 
@@ -177,6 +177,8 @@ pub struct Pool {
     pub hashing: Hashing,
     /// The cookie that brings a client back to its backend, over any policy.
     pub sticky: Option<Arc<Sticky>>,
+    /// Who the cookie means; made by [`with_aliases`](Self::with_aliases).
+    pub aliases: Aliases,
     /// Who can be chosen.
     pub backends: Members,
     /// How many backends one client may be tried on: the first and the others after it. At least 1, at
@@ -220,6 +222,7 @@ impl Pool {
             policy,
             hashing: Hashing::default(),
             sticky: None,
+            aliases: Aliases::default(),
             backends,
             connect_tries_max: 1 + limits::CONNECT_TRIES.default,
             connect_timeout: limits::CONNECT_TIMEOUT.default,
@@ -233,6 +236,26 @@ impl Pool {
             retry_budget: RetryBudget::default(),
             fates: Fates::default(),
         }
+    }
+
+    /// The same pool, its backends findable by the aliases in its cookie. To be called once the name, the cookie and
+    /// the backends are settled; without a cookie it does nothing.
+    #[must_use]
+    pub fn with_aliases(mut self) -> Self {
+        self.aliases = self
+            .sticky
+            .as_ref()
+            .map_or_else(Aliases::default, |sticky| {
+                Aliases::new(sticky, &self.name, &self.backends)
+            });
+        self
+    }
+
+    /// The backend a cookie means, if it is still in the pool.
+    pub fn member_called(&self, alias: Alias) -> Option<&Member> {
+        self.aliases
+            .find(alias)
+            .and_then(|place| self.backends.get(place))
     }
 }
 
