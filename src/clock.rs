@@ -49,7 +49,7 @@ impl Now {
     }
 }
 
-/// Wall-clock time in milliseconds since the Unix epoch, for log lines only.
+/// Wall-clock time in milliseconds since the Unix epoch, for what is read elsewhere or later: log lines, cookies.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock"

@@ -133,6 +133,19 @@ pub const WEIGHT_MAX: u16 = 1000;
 pub const CONNECT_TRIES_MAX: u8 = 8;
 /// Turns that may fall on tried or full backends before whoever is left and carries least is taken. With equal
 /// weights one more than the tries is enough; with unequal ones, and with full ones, this bounds the search.
+/// Claims in a row that one choice may lose to other workers before every backend is taken for full. Each names a
+/// backend that was not full a moment ago, so more than one or two in a row are rare.
+pub const CLAIMS_LOST_MAX: u8 = CONNECT_TRIES_MAX;
+/// Retries that one worker may have saved up in one pool: what a backend of a busy pool has under way when it dies.
+pub const RETRIES_SAVED_MAX: u32 = 100;
+/// Cookies of the sticky name in one request whose signature is looked at. A client has one, or one for each path it
+/// got one on; each costs some microseconds.
+pub const STICKY_COOKIES_READ_MAX: usize = 4;
+/// How often the first of those who wait for a backend looks whether another worker freed a place. One on this worker
+/// calls it at once.
+pub const WAITING_LOOK: Duration = Duration::from_millis(50);
+/// Turns of round robin that may fall on tried backends before anyone who is left is taken. With equal weights
+/// one more than the tries is enough; with unequal ones this bounds the search.
 pub const TURNS_SKIPPED_MAX: u32 = 32;
 /// Draws, or pairs of draws, that may fall on tried or full backends before the same happens.
 pub const DRAWS_MAX: u32 = 16;

@@ -2,6 +2,8 @@
 
 mod answer;
 mod dial;
+mod sticky;
 
 pub use answer::{Answer, AnswerError, read_answer};
 pub use dial::{Dialled, dial};
+pub use sticky::{Returning, returning, set_cookie};
