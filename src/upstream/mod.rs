@@ -2,8 +2,10 @@
 
 mod answer;
 mod dial;
+mod key;
 mod sticky;
 
 pub use answer::{Answer, AnswerError, read_answer};
 pub use dial::{Dialled, dial};
+pub use key::request_key;
 pub use sticky::{Returning, returning, set_cookie};
