@@ -68,9 +68,12 @@ const fn line(refusal: Refusal) -> (u16, &'static str) {
         Refusal::SourceLimited => (429, "Too Many Requests"),
         Refusal::HeadTooLarge => (431, "Request Header Fields Too Large"),
         Refusal::BadBackendAnswer | Refusal::BackendClosed => (502, "Bad Gateway"),
-        Refusal::NoBackend | Refusal::NoResources | Refusal::WorkerFull | Refusal::Draining => {
-            (503, "Service Unavailable")
-        }
+        Refusal::NoBackend
+        | Refusal::BackendsFull
+        | Refusal::WaitingTimeout
+        | Refusal::NoResources
+        | Refusal::WorkerFull
+        | Refusal::Draining => (503, "Service Unavailable"),
         Refusal::ConnectTimeout | Refusal::AnswerTimeout => (504, "Gateway Timeout"),
     }
 }
@@ -91,6 +94,8 @@ const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::BadBackendAnswer => "the backend gave an invalid answer",
         Refusal::BackendClosed => "the backend closed the connection",
         Refusal::NoBackend => "no backend is available",
+        Refusal::BackendsFull => "every backend is full",
+        Refusal::WaitingTimeout => "no backend had room in time",
         Refusal::NoResources => "the server is out of resources",
         Refusal::WorkerFull => "the server is full",
         Refusal::Draining => "the server is going down",

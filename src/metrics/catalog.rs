@@ -232,6 +232,36 @@ pub const CATALOG: &[Metric] = &[
             |place| BackendFailure::ALL[place].label(),
         ),
     ),
+    counter(
+        "ringway_retries_total",
+        "Handshakes tried again at another backend.",
+        WORKER,
+        Source::Worker(|worker| worker.retries.get()),
+    ),
+    counter(
+        "ringway_retries_denied_total",
+        "Handshakes not tried again because the pool's retry budget was spent.",
+        WORKER,
+        Source::Worker(|worker| worker.retries_denied.get()),
+    ),
+    counter(
+        "ringway_backend_ejections_total",
+        "Times this worker put a backend out because too many handshakes with it failed in a row.",
+        WORKER,
+        Source::Worker(|worker| worker.ejections.get()),
+    ),
+    gauge(
+        "ringway_clients_waiting",
+        "Clients that wait now because every backend of their pool is full.",
+        WORKER,
+        Source::Worker(|worker| worker.clients_waiting.get()),
+    ),
+    counter(
+        "ringway_clients_waited_total",
+        "Clients that had to wait because every backend of their pool was full.",
+        WORKER,
+        Source::Worker(|worker| worker.clients_waited.get()),
+    ),
     gauge(
         "ringway_backend_tunnels_open",
         "Tunnels open to this backend now, over all workers.",

@@ -54,6 +54,10 @@ reasons! {
         BackendClosed => "backend_closed",
         /// 503: the pool has no backend that may be tried, or every one that was tried refused.
         NoBackend => "no_backend",
+        /// 503: every backend of the pool is full, and so is the line of those who wait.
+        BackendsFull => "backends_full",
+        /// 503: every backend of the pool was full for as long as one may wait.
+        WaitingTimeout => "waiting_timeout",
         /// 503: we had no descriptor, port or memory to try a backend with.
         NoResources => "no_resources",
         /// 503: this worker is at one of its bounds.

@@ -54,6 +54,16 @@ pub struct WorkerCounters {
     pub tunnels_open: Gauge,
     /// Handshakes that are under way now.
     pub handshakes_open: Gauge,
+    /// Clients that wait now while every backend of their pool is full.
+    pub clients_waiting: Gauge,
+    /// Clients that ever had to.
+    pub clients_waited: Counter,
+    /// Handshakes tried again at another backend.
+    pub retries: Counter,
+    /// Handshakes not tried again because the pool's budget was spent.
+    pub retries_denied: Counter,
+    /// Backends this worker put out.
+    pub ejections: Counter,
     /// Handshakes whose client left while the backend was asked.
     pub abandoned: Counter,
     /// Backends' answers other than 101 that were relayed to the client.
@@ -108,6 +118,7 @@ impl WorkerCounters {
         for gauge in [
             &self.tunnels_open,
             &self.handshakes_open,
+            &self.clients_waiting,
             &self.buffers_home,
             &self.buffers_total,
         ] {

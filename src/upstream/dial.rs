@@ -1,74 +1,23 @@
-//! Connects to a backend of a pool, and to another one if the first does not take the connection.
+//! Connects to one backend.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 
-use crate::balance::{Ask, Balancer, Tried};
+use super::claim::Claim;
 use crate::clock::Now;
-use crate::fleet::{BackendId, Ledger, Member, Pool};
-use crate::metrics::{BackendFailure, Refusal, WorkerCounters};
+use crate::fleet::{BackendId, Member, Pool};
+use crate::metrics::{BackendFailure, Refusal};
 use crate::ring::Caller;
 use crate::sys;
 
 /// A connection to a backend that is not yet a tunnel. Dropped, it ends the claim on the backend.
-#[derive(Debug)]
-pub struct Dialled {
-    socket: Option<OwnedFd>,
-    claim: Claim,
+pub struct Dialled<'a> {
+    socket: OwnedFd,
+    claim: Claim<'a>,
 }
 
-/// One connection counted as being made.
-struct Claim {
-    ledger: Rc<Ledger>,
-    backend: BackendId,
-    open: bool,
-}
-
-/// Connects to a backend of `pool`: the one the policy picks, then up to `connect_tries_max - 1` others.
-/// `pick` asks the policy; it is called between awaits, never across one.
-pub async fn dial(
-    caller: &Caller,
-    pool: &Pool,
-    ledger: &Rc<Ledger>,
-    counters: &WorkerCounters,
-    policy: &std::cell::RefCell<Balancer>,
-) -> Result<Dialled, Refusal> {
-    let mut tried = Tried::none();
-    let mut refusal = Refusal::NoBackend;
-    for _ in 0..pool.connect_tries_max {
-        let ask = Ask {
-            tried,
-            now: Now::read(),
-            ..Ask::default()
-        };
-        let picked = policy.borrow_mut().pick(pool, ledger.table(), &ask);
-        let Ok(member) = picked else { break };
-        let claim = Claim::start(ledger, member.id);
-        match connect(caller, pool, member).await {
-            Ok(socket) => {
-                return Ok(Dialled {
-                    socket: Some(socket),
-                    claim,
-                });
-            }
-            Err(error) => {
-                let failure = failure_of(&error);
-                counters.backend_failed(failure);
-                refusal = refusal_of(failure);
-                if failure != BackendFailure::NoResources {
-                    ledger.failed(member.id, failure);
-                } else if fails_everywhere(&error) {
-                    break;
-                }
-                tried.insert(member.id);
-            }
-        }
-    }
-    Err(refusal)
-}
-
-async fn connect(caller: &Caller, pool: &Pool, member: &Member) -> io::Result<OwnedFd> {
+pub(super) async fn connect(caller: &Caller, pool: &Pool, member: &Member) -> io::Result<OwnedFd> {
     let deadline = Now::read().after(pool.connect_timeout);
     let socket = sys::stream_for(member.address)?;
     caller
@@ -78,7 +27,7 @@ async fn connect(caller: &Caller, pool: &Pool, member: &Member) -> io::Result<Ow
 }
 
 /// Whose fault a failed connection is.
-fn failure_of(error: &io::Error) -> BackendFailure {
+pub(super) fn failure_of(error: &io::Error) -> BackendFailure {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::TimedOut, _) => BackendFailure::ConnectTimeout,
         (
@@ -89,8 +38,8 @@ fn failure_of(error: &io::Error) -> BackendFailure {
     }
 }
 
-/// What the client is told of the last failed connection.
-const fn refusal_of(failure: BackendFailure) -> Refusal {
+/// What the client is told of a failed connection.
+pub(super) const fn refusal_of(failure: BackendFailure) -> Refusal {
     match failure {
         BackendFailure::ConnectTimeout => Refusal::ConnectTimeout,
         BackendFailure::NoResources => Refusal::NoResources,
@@ -100,58 +49,48 @@ const fn refusal_of(failure: BackendFailure) -> Refusal {
 
 /// Whether another backend would fail by the same. Ports run out for one destination at a time, and so do
 /// the buffers on the way to it; descriptors and memory run out for all.
-fn fails_everywhere(error: &io::Error) -> bool {
+pub(super) fn fails_everywhere(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)
     )
 }
 
-impl Dialled {
+impl<'a> Dialled<'a> {
+    pub(super) const fn new(socket: OwnedFd, claim: Claim<'a>) -> Self {
+        Self { socket, claim }
+    }
+
     /// Which backend.
     pub const fn backend(&self) -> BackendId {
-        self.claim.backend
+        self.claim.member().id
+    }
+
+    /// Where it is.
+    pub const fn address(&self) -> SocketAddr {
+        self.claim.member().address
     }
 
     /// The socket.
     pub fn socket(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket
-            .as_ref()
-            .expect("invariant: taken only by `into_tunnel`")
-            .as_fd()
+        self.socket.as_fd()
+    }
+
+    /// The backend did something wrong. Before its answer was taken this counts against its health, after it only
+    /// as a number.
+    pub fn failed(&self, failure: BackendFailure) {
+        self.claim.failed(failure, Now::read());
+    }
+
+    /// The backend's answer is as it should be.
+    pub fn succeeded(&self) {
+        self.claim.succeeded(Now::read());
     }
 
     /// The connection becomes a tunnel's, and the claim with it: whoever opens the tunnel counts it as open.
-    pub fn into_tunnel(mut self) -> OwnedFd {
-        self.claim.open = true;
+    pub fn into_tunnel(self) -> OwnedFd {
+        self.claim.into_open();
         self.socket
-            .take()
-            .expect("invariant: taken only here, and `self` ends")
-    }
-}
-
-impl Claim {
-    fn start(ledger: &Rc<Ledger>, backend: BackendId) -> Self {
-        ledger.connect_started(backend);
-        Self {
-            ledger: Rc::clone(ledger),
-            backend,
-            open: false,
-        }
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if !self.open {
-            self.ledger.connect_ended(self.backend);
-        }
-    }
-}
-
-impl std::fmt::Debug for Claim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Claim({:?})", self.backend)
     }
 }
 

@@ -1,13 +1,17 @@
-//! The way to a backend: dial with a deadline, send the head, check the answer.
+//! The way to a backend: who it is, dial with a deadline, send the head, check the answer.
 
 mod answer;
 mod budget;
+mod claim;
 mod dial;
 mod key;
+mod search;
 mod sticky;
 
 pub use answer::{Answer, AnswerError, read_answer};
 pub use budget::Purse;
-pub use dial::{Dialled, dial};
+pub use claim::Grounds;
+pub use dial::Dialled;
 pub use key::request_key;
+pub use search::{Chosen, NoChoice, Search};
 pub use sticky::{Returning, returning, set_cookie};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use super::floor::Floor;
+use super::floor::{Floor, LOOK};
 use super::greet;
 use super::jobs::Job;
 use super::mailbox::{Command, Mailbox};
@@ -216,6 +216,8 @@ impl Desk {
             }
         }
         self.floor.draining.set(true);
+        self.floor.lobbies.call_all();
+        self.queued = true;
         let tunnels = self.floor.tunnels.borrow().len();
         self.drain = Some(Drain {
             started: now,
@@ -275,6 +277,14 @@ impl Dispatch for Desk {
             self.step_drain(ring, wheel, now);
         } else if token == AWAY_STEP {
             self.step_away(ring, wheel, now);
+        } else if token == LOOK {
+            self.floor.looking.set(false);
+            if self.floor.lobbies.anybody_waits() {
+                self.floor.lobbies.look(now);
+                self.floor.looking.set(true);
+                wheel.insert(now.after(limits::WAITING_LOOK), LOOK);
+                self.queued = true;
+            }
         } else if token == REARM {
             self.rearm = false;
             for number in 0..self.listeners.len() {
@@ -289,8 +299,14 @@ impl Dispatch for Desk {
             let mut tunnels = self.floor.tunnels.borrow_mut();
             tunnels.batch_done(ring, wheel, now);
             let mut sources = self.floor.sources.borrow_mut();
+            let mut ended = 0;
             for gone in tunnels.take_gone() {
                 sources.gone(gone.peer, now);
+                ended += 1;
+            }
+            if ended > 0 && self.floor.lobbies.anybody_waits() {
+                self.floor.lobbies.freed(ended);
+                self.queued = true;
             }
         }
         if self.drain.is_none() && !self.rearm && self.listeners.iter().any(|one| !one.armed) {

@@ -6,18 +6,20 @@ use std::rc::Rc;
 
 use super::crew::Crew;
 use super::jobs::{Job, Jobs};
+use super::lobby::Lobbies;
 use super::plan::Plan;
 use super::sources::Sources;
 use crate::access_log::{Record, Recorder, RefusalRecord};
 use crate::clock::{self, Now};
-use crate::fleet::{Ledger, Route, Snapshot};
+use crate::fleet::{Ledger, Pool, Route, Snapshot};
 use crate::http;
 use crate::limits;
 use crate::metrics::{Refusal, WorkerCounters};
 use crate::relay::Tunnels;
-use crate::ring::Handle;
+use crate::ring::{Handle, Token};
 use crate::rng::Rng;
 use crate::sync::Arc;
+use crate::upstream::Grounds;
 
 /// Bounds of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,9 @@ pub(super) struct Floor {
     pub(super) sources: RefCell<Sources>,
     /// What a greeting that begins now goes by.
     pub(super) plan: RefCell<Rc<Plan>>,
+    pub(super) lobbies: Lobbies,
+    /// The wheel will look at the lobbies.
+    pub(super) looking: Cell<bool>,
     pub(super) ledger: Rc<Ledger>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) log: Rc<RefCell<Option<Recorder>>>,
@@ -100,6 +105,7 @@ impl Floor {
             self.refusing.set(self.refusing.get() - 1);
             return;
         }
+        self.lobbies.freed(1);
         let mut sources = self.sources.borrow_mut();
         sources.greeted(peer);
         if !tunnel {
@@ -150,7 +156,27 @@ impl Floor {
         let next = Rc::new(self.plan().followed_by(snapshot, rng));
         self.plan.replace(next);
     }
+
+    /// Where the backends of a pool are looked for, by this worker.
+    pub(super) fn grounds<'a>(&'a self, pool: &'a Pool) -> Grounds<'a> {
+        Grounds {
+            pool,
+            ledger: &self.ledger,
+            counters: &self.counters,
+        }
+    }
+
+    /// Somebody waits for a backend: has the wheel look at the lobbies soon, unless it will.
+    pub(super) fn look_at_lobbies(&self, now: Now) {
+        if !self.looking.replace(true) {
+            let soon = now.after(limits::WAITING_LOOK);
+            self.handle.wheel().insert(soon, LOOK);
+        }
+    }
 }
+
+/// The wheel's look at the lobbies.
+pub(super) const LOOK: Token = Token::new(44, 0, 0);
 
 /// A route's deadlines in the form a tunnel keeps.
 pub(super) fn patience(route: &Route) -> crate::relay::Patience {

@@ -2,25 +2,30 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use super::floor::{Floor, Visit, patience};
 use super::jobs::Job;
-use super::plain;
+use super::lobby::Lobby;
+use super::plain::{self, Plain};
 use super::plan::Plan;
-use crate::clock::Now;
-use crate::fleet::{Route, Snapshot};
+use super::reach::Client;
+use crate::clock::{self, Now};
+use crate::fleet::{Pool, Route, Snapshot};
 use crate::http::{
-    Confirmed, Expected, HeadScan, Hop, Methods, RequestHead, ResponseHead, check_upgrade,
-    client_address, render_refusal, render_response, render_upgrade, verify_101, wants_upgrade,
+    Confirmed, Expected, HeadScan, Hop, Methods, RequestHead, ResponseHead, add_field,
+    check_upgrade, client_address, render_plain, render_refusal, render_response, render_upgrade,
+    verify_101, wants_upgrade,
 };
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
 use crate::relay::{FirstBytes, Opening};
 use crate::ring::{Caller, Leaving};
 use crate::sys;
-use crate::upstream::{Answer, AnswerError, Dialled, dial, read_answer};
+use crate::upstream::{
+    Answer, AnswerError, Dialled, Search, read_answer, request_key, returning, set_cookie,
+};
 
 /// A greeter: greets until nothing waits and enough others are idle.
 pub(super) async fn run(floor: Rc<Floor>) {
@@ -84,6 +89,26 @@ impl Wish {
             Self::Upgrade(_) => Leaving::AtItsEnd,
             Self::Plain { .. } => Leaving::ByReset,
         }
+    }
+}
+
+/// A request that was understood.
+struct Request<'a> {
+    client: Client<'a>,
+    head: RequestHead<'a>,
+    hop: Hop<'a>,
+    wish: Wish,
+}
+
+impl Request<'_> {
+    /// Its head, as a backend gets it.
+    fn rendered(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        match &self.wish {
+            Wish::Upgrade(_) => render_upgrade(&self.head, &self.hop, &mut out),
+            Wish::Plain { .. } => render_plain(&self.head, &self.hop, &mut out),
+        }
+        out
     }
 }
 
@@ -157,34 +182,36 @@ impl Greeter {
         visit.route = Some(route.id.0);
         visit.methods = methods_of(route);
         let wish = wish_of(&head, route)?;
-        let hop = self.hop(job, snapshot);
         let pool = snapshot.pool(route.pool);
-        let dialled = dial(
-            &self.caller,
-            pool,
-            &self.floor.ledger,
-            &self.floor.counters,
+        let (now, unix_seconds) = (Now::read(), clock::unix_millis() / 1000);
+        let returning = returning(pool, &head, unix_seconds);
+        let wanted = (
+            request_key(pool, &head, client),
+            returning.map(|returning| returning.backend),
+        );
+        let floor = Rc::clone(&self.floor);
+        let (policy, lobby) = (
             plan.policy(route.pool),
-        )
-        .await?;
-        visit.backend = Some(dialled.backend().0);
-        let mut request = Vec::with_capacity(1024);
-        match &wish {
-            Wish::Upgrade(_) => render_upgrade(&head, &hop, &mut request),
-            Wish::Plain { .. } => crate::http::render_plain(&head, &hop, &mut request),
-        }
-        let deadline = Now::read().after(pool.answer_timeout);
-        let client = (job.socket.as_fd(), wish.leaving());
-        let answer = self.ask(&dialled, request, client, deadline).await?;
-        let expected = match wish {
-            Wish::Plain { head_only } => {
-                plain::relay(self, job, &dialled, answer, head_only).await?;
-                return Ok(None);
-            }
-            Wish::Upgrade(expected) => expected,
+            floor.lobbies.of(snapshot, pool, now),
+        );
+        let mut search = Search::new(floor.grounds(pool), policy, &lobby.purse, wanted);
+        let request = Request {
+            client: (job.socket.as_fd(), wish.leaving()),
+            hop: self.hop(job, snapshot, pool),
+            head,
+            wish,
         };
-        let Some((confirmed, rendered)) = self.confirm(&dialled, answer, &expected)? else {
-            plain::relay(self, job, &dialled, answer, false).await?;
+        let (dialled, answer) = self.answer(&request, &mut search, &lobby, visit).await?;
+        let home = (dialled.backend(), dialled.address());
+        let set_cookie = set_cookie(pool, returning, home, unix_seconds);
+        let page = Plain {
+            head_only: matches!(request.wish, Wish::Plain { head_only: true }),
+            set_cookie: set_cookie.as_deref(),
+        };
+        let Some((confirmed, rendered)) =
+            self.confirm((&dialled, answer), &request.wish, set_cookie.as_deref())?
+        else {
+            plain::relay(self, job, (&dialled, answer), page).await?;
             return Ok(None);
         };
         let first_bytes = FirstBytes {
@@ -203,6 +230,32 @@ impl Greeter {
             first_bytes,
             patience: patience(route),
         }))
+    }
+
+    /// Asks one backend after another until one has answered. Who closes without a word has done nothing yet, so
+    /// the next one may be asked; any other end is the client's too.
+    async fn answer<'a>(
+        &mut self,
+        request: &Request<'_>,
+        search: &mut Search<'a>,
+        lobby: &Lobby,
+        visit: &mut Visit,
+    ) -> Result<(Dialled<'a>, Answer), Stop> {
+        loop {
+            let dialled = self.reach(request.client, search, lobby).await?;
+            visit.backend = Some(dialled.backend().0);
+            let deadline = Now::read().after(search.pool().answer_timeout);
+            let error = match self.ask(&dialled, request, deadline).await? {
+                Ok(answer) => return Ok((dialled, answer)),
+                Err(error) => error,
+            };
+            let (refusal, detail) = (error.refusal(), error.to_string());
+            if !matches!(error, AnswerError::Closed) || !self.answer.is_empty() {
+                dialled.failed(error.failure());
+                return Err(Stop::Refuse(refusal, detail.into()));
+            }
+            search.closed_unanswered(&dialled, refusal, detail);
+        }
     }
 
     /// Reads until the head is whole; hands back its length.
@@ -234,51 +287,55 @@ impl Greeter {
     /// for it.
     async fn ask(
         &mut self,
-        dialled: &Dialled,
-        request: Vec<u8>,
-        client: (BorrowedFd<'_>, Leaving),
+        dialled: &Dialled<'_>,
+        request: &Request<'_>,
         deadline: Now,
-    ) -> Result<Answer, Stop> {
+    ) -> Result<Result<Answer, AnswerError>, Stop> {
+        let head = request.rendered();
         let (caller, bytes) = (&self.caller, &mut self.answer);
         bytes.clear();
         let backend = dialled.socket();
         let work = async {
             // A backend may answer and close before it has read everything: its answer counts, not the send.
-            let _ = caller.send_all(backend, request, deadline).await;
+            let _ = caller.send_all(backend, head, deadline).await;
             read_answer(caller, backend, bytes, deadline).await
         };
         let call_off = || sys::end_both(&backend);
         let handle = caller.handle();
-        let Some(answer) = handle.unless_left(client, work, call_off).await else {
+        let answer = handle.unless_left(request.client, work, call_off).await;
+        answer.ok_or_else(|| {
             self.floor.counters.abandoned.add(1);
-            return Err(Stop::Over);
-        };
-        answer.map_err(|error| {
-            self.backend_failed(dialled, error.failure());
-            Stop::Refuse(error.refusal(), error.to_string().into())
+            Stop::Over
         })
     }
 
     /// Verifies a 101 (security rule 1), and renders it for the client. Nothing if the answer is an
-    /// ordinary response.
+    /// ordinary response, or no upgrade was asked for.
     fn confirm(
         &self,
-        dialled: &Dialled,
-        answer: Answer,
-        expected: &Expected,
+        (dialled, answer): (&Dialled<'_>, Answer),
+        wish: &Wish,
+        set_cookie: Option<&str>,
     ) -> Result<Option<Proven>, Stop> {
+        let Wish::Upgrade(expected) = wish else {
+            return Ok(None);
+        };
         if !answer.switches {
             return Ok(None);
         }
         let bad = |detail: String| {
-            self.backend_failed(dialled, BackendFailure::BadAnswer);
+            dialled.failed(BackendFailure::BadAnswer);
             Stop::Refuse(Refusal::BadBackendAnswer, detail.into())
         };
         let head = ResponseHead::parse(&self.answer[answer.start..answer.end])
             .map_err(|error| bad(AnswerError::from(error).to_string()))?;
         let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
+        dialled.succeeded();
         let mut rendered = Vec::with_capacity(512);
         render_response(&head, Some(&confirmed), &mut rendered);
+        if let Some(cookie) = set_cookie {
+            add_field("Set-Cookie", cookie, &mut rendered);
+        }
         Ok(Some((confirmed, rendered)))
     }
 
@@ -289,7 +346,7 @@ impl Greeter {
     }
 
     /// What the backend is told about the client's hop.
-    fn hop(&self, job: &Job, snapshot: &Snapshot) -> Hop<'static> {
+    fn hop<'a>(&self, job: &Job, snapshot: &Snapshot, pool: &'a Pool) -> Hop<'a> {
         let peer = job.peer.ip();
         let canonical = peer.to_canonical();
         Hop {
@@ -300,13 +357,8 @@ impl Greeter {
                 .any(|block| block.contains(&canonical)),
             scheme: "http",
             local: self.floor.listeners[job.listener as usize],
-            hidden_cookie: None,
+            hidden_cookie: pool.sticky.as_ref().map(|sticky| &*sticky.cookie),
         }
-    }
-
-    pub(super) fn backend_failed(&self, dialled: &Dialled, failure: BackendFailure) {
-        self.floor.counters.backend_failed(failure);
-        self.floor.ledger.failed(dialled.backend(), failure);
     }
 
     /// Ends our half and reads what the client still sends, so that no reset overtakes the answer.

@@ -10,9 +10,11 @@ mod desk;
 mod floor;
 mod greet;
 mod jobs;
+mod lobby;
 mod mailbox;
 mod plain;
 mod plan;
+mod reach;
 mod sources;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -39,6 +41,7 @@ use crew::Crew;
 use desk::Desk;
 use floor::Floor;
 use jobs::Jobs;
+use lobby::Lobbies;
 use plan::Plan;
 use sources::Sources;
 
@@ -109,6 +112,8 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         crew: Rc::new(Crew::default()),
         sources: RefCell::new(Sources::default()),
         plan: RefCell::new(Rc::new(plan)),
+        lobbies: Lobbies::default(),
+        looking: Cell::new(false),
         ledger,
         counters: setup.counters,
         log,
@@ -140,6 +145,7 @@ impl Drop for TearDown {
         let Some(floor) = self.0.get() else { return };
         // Tasks that never came to their end keep the floor; what stands on it goes here.
         drop(floor.jobs.take_all());
+        floor.lobbies.close();
         floor.handle.close();
         floor.crew.dismiss();
         if let Ok(mut tunnels) = floor.tunnels.try_borrow_mut() {

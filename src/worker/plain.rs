@@ -6,28 +6,43 @@ use std::os::fd::AsFd;
 use super::greet::{Greeter, Stop};
 use super::jobs::Job;
 use crate::clock::Now;
-use crate::http::{BodyReader, render_response, response_framing};
+use crate::http::{BodyReader, add_field, render_response, response_framing};
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
 use crate::upstream::{Answer, Dialled};
+
+/// What is known of the response before its head is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain<'a> {
+    /// It answers a HEAD.
+    pub(super) head_only: bool,
+    /// What the client is to come back with.
+    pub(super) set_cookie: Option<&'a str>,
+}
 
 /// Relays the answer whose head was read. Both connections end after it (security rule 10).
 pub(super) async fn relay(
     greeter: &mut Greeter,
     job: &Job,
-    dialled: &Dialled,
-    answer: Answer,
-    head_only: bool,
+    (dialled, answer): (&Dialled<'_>, Answer),
+    response: Plain<'_>,
 ) -> Result<(), Stop> {
     let head = greeter.answer_head(answer)?;
     if head.status() == 101 {
         // It switched protocols without being asked: there is no response in it.
-        greeter.backend_failed(dialled, BackendFailure::BadAnswer);
+        dialled.failed(BackendFailure::BadAnswer);
         return Err(Refusal::BadBackendAnswer.into());
     }
-    let framing = response_framing(&head, head_only).map_err(|_| Refusal::BadBackendAnswer)?;
+    let framing = response_framing(&head, response.head_only).map_err(|_| {
+        dialled.failed(BackendFailure::BadAnswer);
+        Refusal::BadBackendAnswer
+    })?;
+    dialled.succeeded();
     let mut out = Vec::with_capacity(1024);
     render_response(&head, None, &mut out);
+    if let Some(cookie) = response.set_cookie {
+        add_field("Set-Cookie", cookie, &mut out);
+    }
     greeter.floor.counters.plain_responses.add(1);
     greeter.floor.answered(job.accepted);
     let mut body = BodyReader::new(framing);
@@ -35,7 +50,7 @@ pub(super) async fn relay(
     loop {
         let Ok(progress) = body.feed(&rest) else {
             let failure = BackendFailure::BadAnswer;
-            return Err(cut_off(greeter, job, dialled, failure));
+            return Err(cut_off(job, dialled, failure));
         };
         out.extend_from_slice(&rest[..progress.consumed]);
         let deadline = Now::read().after(limits::PLAIN_BODY_TIMEOUT);
@@ -60,22 +75,22 @@ pub(super) async fn relay(
         {
             Ok(0) if body.end_of_stream().is_ok() => return Ok(()),
             Ok(bytes) if bytes > 0 => {}
-            Ok(_) => return Err(cut_off(greeter, job, dialled, BackendFailure::Closed)),
+            Ok(_) => return Err(cut_off(job, dialled, BackendFailure::Closed)),
             Err(error) => {
                 debug_assert_ne!(
                     error.kind(),
                     io::ErrorKind::InvalidInput,
                     "a request of our own"
                 );
-                return Err(cut_off(greeter, job, dialled, BackendFailure::Closed));
+                return Err(cut_off(job, dialled, BackendFailure::Closed));
             }
         }
     }
 }
 
 /// The body broke off: the client must not take it for whole, so its connection is reset.
-fn cut_off(greeter: &Greeter, job: &Job, dialled: &Dialled, failure: BackendFailure) -> Stop {
-    greeter.backend_failed(dialled, failure);
+fn cut_off(job: &Job, dialled: &Dialled<'_>, failure: BackendFailure) -> Stop {
+    dialled.failed(failure);
     crate::sys::reset_on_close(&job.socket);
     Stop::Over
 }
