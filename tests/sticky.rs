@@ -70,6 +70,24 @@ fn without_a_sticky_pool_there_is_no_cookie() {
 }
 
 #[test]
+fn a_client_returns_to_its_backend_on_every_ringway_with_the_secret() {
+    let echo = Fixture::echo(4, "");
+    let ringways = [
+        start_pool(2, echo.echo.addresses(), sticky),
+        start_pool(1, echo.echo.addresses(), sticky),
+    ];
+    for _ in 0..4 {
+        let (_client, head) = greet(ringways[0].listening[0], &upgrade_head("/ws"));
+        let (home, cookie) = (name(&head), given(&head).unwrap());
+        for ringway in ringways.iter().cycle().take(8) {
+            let (_client, head) = return_with(ringway, &format!("a=b; {cookie}; c=d"));
+            assert_eq!(name(&head), home);
+            assert_eq!(given(&head), None, "its cookie is as good as new");
+        }
+    }
+}
+
+#[test]
 fn a_client_whose_backend_is_gone_gets_another_and_a_fresh_cookie() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let start = |name| EchoFleet::start(&[name], &[any], None).unwrap();
