@@ -517,6 +517,14 @@ const _: () = assert!(RECEIVE_BUFFERS.0.is_power_of_two() && RECEIVE_BUFFERS.1.i
 pub const ADDRESS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long between two looks at it.
 pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
+/// What tasks of the control thread may have to say before the supervisor hears it; they wait beyond it.
+pub const FLEET_EVENTS_MAX: usize = 256;
+/// Questions and orders that may wait for the supervisor; who asks waits beyond it.
+pub const FLEET_REQUESTS_MAX: usize = 64;
+/// Probes under way at once: each is a descriptor and, with TLS or HTTP, some 100 KiB.
+pub const PROBES_AT_ONCE: usize = 256;
+/// How often the supervisor looks at what needs no event: what a full mailbox refused, how tunnels ended.
+pub const FLEET_TICK: Duration = Duration::from_secs(1);
 /// How long the access log may take for its last lines when Ringway goes down.
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
 /// Orders that may wait for the log's writer.

@@ -13,6 +13,7 @@ pub fn service() -> crate::control::Service {
             backends,
             control,
             draining,
+            fleet: _fleet,
         } = parts;
         Box::pin(serve(
             listener,

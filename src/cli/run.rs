@@ -13,7 +13,8 @@ use crate::control::{Outcome, Running, Signals};
 /// Run the balancer.
 ///
 /// SIGTERM or SIGINT takes it down well: it stops accepting, tells both sides of every tunnel goodbye (Close
-/// 1001) over the drain time, and exits 0. A second signal exits at once, with 130. SIGHUP reopens the access log.
+/// 1001) over the drain time, and exits 0. A second signal exits at once, with 130. SIGHUP reopens the access log and
+/// reads the configuration again.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  ringway run -c ringway.toml")]
 pub(super) struct RunArgs {
@@ -36,8 +37,13 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let running = Running::start(&config, admin::service(), Signals::Heed)
-        .with_context(|| format!("cannot start with {}", args.config.display()))?;
+    let running = Running::start_from(
+        &config,
+        Some(args.config.clone()),
+        admin::service(),
+        Signals::Heed,
+    )
+    .with_context(|| format!("cannot start with {}", args.config.display()))?;
     for address in &running.listening {
         eprintln!("listening on {address}");
     }

@@ -89,14 +89,14 @@ pub(super) struct Launch {
     pub(super) ring: RingOptions,
     pub(super) features: Features,
     pub(super) table: Arc<SlotTable>,
+    /// What a worker that is started anew begins with.
     pub(super) snapshot: Arc<Snapshot>,
-    /// Keeps the rows; a reload will ask it again.
-    pub(super) _registry: Registry,
 }
 
 impl Launch {
     /// Probes, picks cores, and opens every listener in the order of the workers.
-    pub(super) fn prepare(config: &Config) -> Result<Self, StartError> {
+    /// The registry keeps the backends' rows; whoever makes the next snapshot asks it.
+    pub(super) fn prepare(config: &Config) -> Result<(Self, Registry), StartError> {
         let features = Features::probe()?;
         let shape = shape(config.workers.receive_buffers, features)?;
         // Each tunnel needs two descriptors; the soft limit is only a default.
@@ -117,15 +117,15 @@ impl Launch {
             bytes: config.workers.buffer_bytes,
         };
         let ring = RingOptions::new(config.workers.completion_queue, buffers);
-        Ok(Self {
+        let launch = Self {
             cores,
             listeners,
             ring,
             features,
             table,
             snapshot,
-            _registry: registry,
-        })
+        };
+        Ok((launch, registry))
     }
 }
 

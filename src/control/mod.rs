@@ -1,20 +1,18 @@
 //! The one unpinned thread: supervises workers, signals, the log file.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the supervisor that asks is not built yet")
-)]
 mod discovery;
 mod launch;
 pub mod log_writer;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the supervisor that asks is not built yet")
-)]
+mod names;
+mod overseer;
 mod probe;
+mod requests;
 mod running;
 pub mod signals;
+mod supervisor;
 mod team;
 
 pub use launch::StartError;
+pub use overseer::{BackendRow, Change, ChangeRefused, ProbeRow};
+pub use requests::{FleetHandle, ReloadRefused, Reloaded};
 pub use running::{ControlParts, Outcome, Running, Service, Signals};

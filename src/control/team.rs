@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::launch::{Launch, StartError};
 use crate::access_log::{self, Drain};
 use crate::config::Config;
+use crate::fleet::Snapshot;
 use crate::limits;
 use crate::metrics::WorkerCounters;
 use crate::relay::Goodbyes;
@@ -31,6 +32,8 @@ pub(super) struct Team {
 struct Member {
     counters: Arc<WorkerCounters>,
     sender: Sender,
+    /// Its mailbox had no room for the newest snapshot.
+    is_behind: bool,
     thread: Option<JoinHandle<io::Result<Goodbyes>>>,
 }
 
@@ -137,6 +140,7 @@ impl Team {
             Member {
                 counters,
                 sender,
+                is_behind: false,
                 thread: Some(thread),
             },
             drain,
@@ -163,12 +167,39 @@ impl Team {
         Ok(drain)
     }
 
-    /// Tells every worker; one that is dead has nobody to tell.
-    pub(super) fn tell_all(&mut self, command: &Command) {
-        for member in &mut self.members {
+    /// Tells every worker; false if a mailbox was full. One that is dead has nobody to tell.
+    pub(super) fn tell_all(&mut self, command: &Command) -> bool {
+        let mut told = true;
+        for member in self
+            .members
+            .iter_mut()
+            .filter(|member| member.thread.is_some())
+        {
             if !member.sender.send(command.clone()) {
                 tracing::warn!("a worker's mailbox is full; it has not looked for a long time");
+                told = false;
             }
+        }
+        told
+    }
+
+    /// Gives every worker this snapshot, those too that are started later. One whose mailbox is full gets it with
+    /// [`Team::publish_again`].
+    pub(super) fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        self.launch.snapshot = snapshot;
+        for member in &mut self.members {
+            member.is_behind = true;
+        }
+        self.publish_again();
+    }
+
+    /// Gives the newest snapshot to whoever does not have it yet.
+    pub(super) fn publish_again(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.is_behind) {
+            let snapshot = Arc::clone(&self.launch.snapshot);
+            // A dead one's successor begins with it.
+            let told = member.thread.is_none() || member.sender.send(Command::Snapshot(snapshot));
+            member.is_behind = !told;
         }
     }
 

@@ -1,0 +1,215 @@
+//! The tasks that look outside: one for each backend that is probed, one for each name that is asked for.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::super::discovery::{Answer, DiscoveryError, Resolver};
+use super::super::probe::{ProbeFailure, probe};
+use crate::clock::unix_millis;
+use crate::config::{Config, NameSettings};
+use crate::fleet::{BackendId, Member};
+use crate::health::{ProbeMachine, ProbeSettings, Step, Verdict};
+use crate::limits;
+use crate::rng::Rng;
+use crate::sync::Arc;
+
+/// What a task found.
+#[derive(Debug)]
+pub(in crate::control) enum Event {
+    Probed(Probed),
+    Named(Named),
+}
+
+/// One probe has ended.
+#[derive(Debug)]
+pub(in crate::control) struct Probed {
+    pub(super) id: BackendId,
+    pub(super) generation: u32,
+    /// What follows from it.
+    pub(super) step: Step,
+    /// How long it took, or what was wrong.
+    pub(super) outcome: Result<Duration, ProbeFailure>,
+}
+
+/// The DNS has answered, or has not.
+#[derive(Debug)]
+pub(in crate::control) struct Named {
+    pub(super) pool: String,
+    pub(super) name: NameSettings,
+    pub(super) answer: Result<Answer, DiscoveryError>,
+}
+
+/// All of them. Dropped, they end.
+pub(super) struct Tasks {
+    events: mpsc::Sender<Event>,
+    places: Arc<Semaphore>,
+    resolver: Option<Arc<Resolver>>,
+    probes: HashMap<BackendId, Probing>,
+    names: Vec<Task>,
+    rng: Rng,
+}
+
+/// A backend that is probed.
+struct Probing {
+    generation: u32,
+    settings: ProbeSettings,
+    _task: Task,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Tasks {
+    pub(super) fn new(
+        events: mpsc::Sender<Event>,
+        places: Arc<Semaphore>,
+        resolver: Option<Resolver>,
+    ) -> Self {
+        Self {
+            events,
+            places,
+            resolver: resolver.map(Arc::new),
+            probes: HashMap::new(),
+            names: Vec::new(),
+            rng: Rng::seeded(unix_millis()),
+        }
+    }
+
+    /// Probes this backend as the settings say, or not at all. One that is probed in this way already goes on;
+    /// otherwise the probes begin with `verdict`.
+    pub(super) fn probe(
+        &mut self,
+        member: &Member,
+        settings: Option<&ProbeSettings>,
+        verdict: Verdict,
+    ) {
+        let Some(settings) = settings else {
+            self.stop_probing(member.id);
+            return;
+        };
+        let goes_on = self
+            .probes
+            .get(&member.id)
+            .is_some_and(|own| own.generation == member.generation && own.settings == *settings);
+        if goes_on {
+            return;
+        }
+        let loops = ProbeLoop {
+            events: self.events.clone(),
+            places: Arc::clone(&self.places),
+            member: member.clone(),
+            settings: settings.clone(),
+            verdict,
+            rng: Rng::seeded(self.rng.next_u64()),
+        };
+        let probing = Probing {
+            generation: member.generation,
+            settings: settings.clone(),
+            _task: Task(tokio::spawn(loops.run())),
+        };
+        self.probes.insert(member.id, probing);
+    }
+
+    pub(super) fn stop_probing(&mut self, id: BackendId) {
+        self.probes.remove(&id);
+    }
+
+    /// Asks for every name of the configuration, and for no other.
+    pub(super) fn ask_for(&mut self, config: &Config) {
+        self.names.clear();
+        let Some(resolver) = &self.resolver else {
+            return;
+        };
+        for pool in &config.pools {
+            for name in &pool.names {
+                let events = self.events.clone();
+                let task = ask(
+                    Arc::clone(resolver),
+                    pool.name.clone(),
+                    name.clone(),
+                    events,
+                );
+                self.names.push(Task(tokio::spawn(task)));
+            }
+        }
+    }
+}
+
+/// Probes one backend until it is dropped. A probe begins only when the one before it has ended, so they never
+/// pile up on a slow backend.
+struct ProbeLoop {
+    events: mpsc::Sender<Event>,
+    places: Arc<Semaphore>,
+    member: Member,
+    settings: ProbeSettings,
+    /// What was held of it before the first probe.
+    verdict: Verdict,
+    rng: Rng,
+}
+
+impl ProbeLoop {
+    async fn run(mut self) {
+        let mut machine = ProbeMachine::new(&self.settings, self.verdict);
+        // The first one comes at once, but not all of them in the same moment.
+        let spread = self.settings.unsure_interval.as_millis().min(1_000);
+        let spread = self
+            .rng
+            .below(u32::try_from(spread).unwrap_or(1_000).max(1));
+        tokio::time::sleep(Duration::from_millis(spread.into())).await;
+        loop {
+            let Ok(place) = self.places.acquire().await else {
+                return;
+            };
+            let outcome = probe(self.member.address, &self.settings).await;
+            drop(place);
+            // What we lacked ourselves says nothing about the backend.
+            let step = match &outcome {
+                Err(ProbeFailure::Ours(_)) => Step::Same,
+                outcome => machine.observe(outcome.is_ok()),
+            };
+            let probed = Probed {
+                id: self.member.id,
+                generation: self.member.generation,
+                step,
+                outcome: outcome.map(|probed| probed.took),
+            };
+            if self.events.send(Event::Probed(probed)).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(machine.next_in(&mut self.rng)).await;
+        }
+    }
+}
+
+/// Asks for one name again and again, as often as its answers allow.
+async fn ask(
+    resolver: Arc<Resolver>,
+    pool: String,
+    name: NameSettings,
+    events: mpsc::Sender<Event>,
+) {
+    loop {
+        let answer = resolver.ask(&name).await;
+        let pause = answer
+            .as_ref()
+            .map_or(limits::DNS_RETRY, |answer| answer.ttl);
+        let named = Named {
+            pool: pool.clone(),
+            name: name.clone(),
+            answer,
+        };
+        if events.send(Event::Named(named)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}

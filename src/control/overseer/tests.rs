@@ -1,0 +1,176 @@
+//! The overseer alone: the DNS's answers are given by hand, and what it would tell the workers is looked at.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::super::discovery::{Answer, DiscoveryError};
+use super::tasks::{Event, Named};
+use super::{Change, News, Overseer};
+use crate::clock::Now;
+use crate::config::{self, BackendSettings, Config, NameKind, NameSettings};
+use crate::fleet::{Fate, Registry, SlotTable, State, Weight};
+use crate::sync::Arc;
+use crate::worker::Command;
+
+const TEXT: &str = "[listeners.test]\nbind = [\"127.0.0.1:8080\"]\n\
+    [pools.chat]\nbackends = [\"10.0.0.1:9000\"]\n\
+    [[routes]]\npath = \"/\"\npool = \"chat\"\n";
+
+fn name() -> NameSettings {
+    NameSettings {
+        name: "chat.internal".into(),
+        kind: NameKind::Addresses { port: 9000 },
+        interval: Duration::from_secs(30),
+        weight: Weight::ONE,
+        priority: 0,
+    }
+}
+
+fn config() -> Config {
+    let mut config = config::parse("test.toml", TEXT).unwrap();
+    config.pools[0].names = vec![name()];
+    config
+}
+
+fn overseer(config: Config) -> Overseer {
+    let table = Arc::new(SlotTable::new(16));
+    let mut registry = Registry::new(table);
+    let snapshot = Arc::new(config.snapshot(&mut registry).unwrap());
+    Overseer::start(config, registry, snapshot, 2, None).0
+}
+
+fn backend(last: u8) -> BackendSettings {
+    BackendSettings {
+        address: SocketAddr::from(([10, 0, 0, last], 9000)),
+        weight: Weight::ONE,
+        priority: 0,
+    }
+}
+
+fn answers(backends: &[u8]) -> Event {
+    Event::Named(Named {
+        pool: "chat".into(),
+        name: name(),
+        answer: Ok(Answer {
+            backends: backends.iter().map(|&last| backend(last)).collect(),
+            dropped: 0,
+            ttl: Duration::from_secs(30),
+        }),
+    })
+}
+
+fn members(news: &News) -> Vec<String> {
+    let snapshot = news.snapshot.as_ref().expect("there is news");
+    let members = snapshot.pools[0].backends.iter();
+    members.map(|member| member.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn what_the_dns_names_joins_what_the_file_names_and_rows_survive() {
+    let mut overseer = overseer(config());
+    let news = overseer.heard(answers(&[2, 1, 3]), Now::read());
+    assert_eq!(
+        members(&news),
+        ["10.0.0.1:9000", "10.0.0.2:9000", "10.0.0.3:9000"]
+    );
+    let two = overseer.snapshot.pools[0].backends[1].clone();
+    overseer.table().connect_started(two.id);
+    overseer.table().opened(two.id);
+
+    assert!(
+        overseer
+            .heard(answers(&[2, 1, 3]), Now::read())
+            .snapshot
+            .is_none()
+    );
+    let news = overseer.heard(answers(&[3]), Now::read());
+    assert_eq!(members(&news), ["10.0.0.1:9000", "10.0.0.3:9000"]);
+    assert_eq!(overseer.table().standing(two.id).state, State::Removed);
+    let news = overseer.heard(answers(&[2, 3]), Now::read());
+    assert_eq!(members(&news).len(), 3);
+    let back = &overseer.snapshot.pools[0].backends[1];
+    assert_eq!((back.id, back.generation), (two.id, two.generation));
+    assert_eq!(
+        overseer.table().established(two.id),
+        1,
+        "its tunnel was counted all along"
+    );
+    assert_eq!(overseer.table().standing(two.id).state, State::Up);
+}
+
+#[tokio::test]
+async fn an_answer_that_fails_or_is_empty_keeps_the_last_good_one() {
+    let mut overseer = overseer(config());
+    overseer.heard(answers(&[2]), Now::read());
+    for error in [
+        DiscoveryError::Empty,
+        DiscoveryError::Failed("SERVFAIL".into()),
+    ] {
+        let named = Named {
+            pool: "chat".into(),
+            name: name(),
+            answer: Err(error),
+        };
+        assert!(
+            overseer
+                .heard(Event::Named(named), Now::read())
+                .snapshot
+                .is_none()
+        );
+        assert_eq!(overseer.rows(Now::read()).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn orders_hold_over_a_change_of_members_and_over_a_reload() {
+    let mut overseer = overseer(config());
+    let now = Now::read();
+    overseer.heard(answers(&[2]), now);
+    overseer
+        .change(("chat", "10.0.0.1:9000"), Change::Drain, now)
+        .unwrap();
+    overseer
+        .change(("chat", "10.0.0.2:9000"), Change::Weight(7), now)
+        .unwrap();
+    overseer.heard(answers(&[2, 3]), now);
+    let mut reloaded = config();
+    reloaded.pools[0].backends.push(backend(9));
+    overseer.reload(reloaded, now).unwrap();
+    let rows = overseer.rows(now);
+    let of = |name: &str| rows.iter().find(|row| row.backend == name).unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(of("10.0.0.1:9000").state, "draining");
+    assert_eq!(of("10.0.0.2:9000").weight, 7);
+    assert_eq!(of("10.0.0.9:9000").state, "up");
+}
+
+#[tokio::test]
+async fn tunnels_are_closed_as_the_pool_says_and_told_again_if_nobody_heard() {
+    let mut settings = config();
+    settings.pools[0].fates.drain = Fate::Keep;
+    settings.pools[0].fates.down = Fate::Close;
+    settings.pools[0].fates.close_per_second = 100;
+    let mut overseer = overseer(settings);
+    let (now, one) = (Now::read(), ("chat", "10.0.0.1:9000"));
+    overseer.change(one, Change::Drain, now).unwrap();
+    assert!(overseer.take_closing().is_empty());
+    overseer.change(one, Change::Down, now).unwrap();
+    for _ in 0..2 {
+        let commands = overseer.take_closing();
+        let [
+            Command::Close {
+                backends,
+                per_second,
+            },
+        ] = &commands[..]
+        else {
+            panic!("{commands:?}");
+        };
+        assert_eq!(
+            (backends.len(), *per_second),
+            (1, 50),
+            "half of it on each of two workers"
+        );
+        overseer.untold(&commands[0]);
+    }
+}
