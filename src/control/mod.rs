@@ -8,6 +8,7 @@ mod overseer;
 mod probe;
 mod requests;
 mod running;
+mod samples;
 pub mod signals;
 mod supervisor;
 mod team;

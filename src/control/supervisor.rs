@@ -14,14 +14,15 @@ use super::names::NameBook;
 use super::overseer::{Event, Followed, News, Overseer};
 use super::requests::{FleetHandle, FleetRequest, ReloadRefused, Reloaded};
 use super::running::{ControlParts, Outcome, Request, Service, Signals};
+use super::samples::samples_of;
 use super::signals::{HangUps, StopSignals};
 use super::team::{Exit, Team};
 use crate::access_log::Drain;
 use crate::clock::Now;
 use crate::config::{self, AccessLog, Config};
-use crate::fleet::{Registry, SlotTable, Snapshot};
+use crate::fleet::{Registry, Snapshot};
 use crate::limits;
-use crate::metrics::{BackendFailure, BackendSample, ControlCounters};
+use crate::metrics::ControlCounters;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::eventfd::EventFd;
 use crate::worker::Command;
@@ -430,34 +431,4 @@ fn log_writer(
     let writer = LogWriter::open(target, Arc::clone(&bell), names, Arc::clone(counters))
         .map_err(system("control.access_log: cannot open the file"))?;
     Ok(Some((writer, bell)))
-}
-
-fn samples_of(
-    current: &Arc<ArcSwap<Snapshot>>,
-    table: &Arc<SlotTable>,
-) -> Box<dyn Fn() -> Vec<BackendSample> + Send + Sync> {
-    let (current, table) = (Arc::clone(current), Arc::clone(table));
-    Box::new(move || samples(&current.load(), &table))
-}
-
-fn samples(snapshot: &Snapshot, table: &SlotTable) -> Vec<BackendSample> {
-    let members = snapshot.pools.iter().flat_map(|pool| {
-        let name = &pool.name;
-        pool.backends.iter().map(move |member| (name, member))
-    });
-    members
-        .map(|(pool, member)| {
-            let load = table.load(member.id);
-            let failures = BackendFailure::ALL.iter();
-            BackendSample {
-                pool: pool.to_string(),
-                backend: member.name.to_string(),
-                established: load.established.into(),
-                connecting: load.connecting.into(),
-                failures: failures
-                    .map(|failure| table.failures(member.id, *failure))
-                    .sum(),
-            }
-        })
-        .collect()
 }

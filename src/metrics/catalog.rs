@@ -59,6 +59,12 @@ pub(super) enum Source {
     Times(fn(&WorkerCounters) -> HistogramReading),
     /// One value a backend.
     Backend(fn(&BackendSample) -> u64),
+    /// One time a backend in microseconds, printed in seconds; absent where there is none.
+    BackendTime(fn(&BackendSample) -> Option<u64>),
+    /// One value a backend for each kind of failure.
+    BackendFailures,
+    /// Always 1 for each backend, with its state as a label.
+    BackendState,
     /// One value of the control thread.
     Control(fn(&ControlCounters) -> u64),
     /// One value of the process, absent where the kernel does not tell.
@@ -274,11 +280,59 @@ pub const CATALOG: &[Metric] = &[
         POOL_BACKEND,
         Source::Backend(|backend| backend.connecting),
     ),
+    gauge(
+        "ringway_backend_state",
+        "Always 1; the state of this backend is the label.",
+        &["pool", "backend", "state"],
+        Source::BackendState,
+    ),
+    gauge(
+        "ringway_backend_weight",
+        "The share of this backend in its pool by now.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.weight),
+    ),
+    gauge(
+        "ringway_backend_handshake_seconds",
+        "What handshakes with this backend take: slow ones count at once and are forgiven slowly.",
+        POOL_BACKEND,
+        Source::BackendTime(|backend| backend.handshake_us),
+    ),
     counter(
         "ringway_backend_failed_total",
-        "Failures of this backend, over all workers and reasons.",
+        "Failures of this backend, over all workers, by kind.",
+        &["pool", "backend", "kind"],
+        Source::BackendFailures,
+    ),
+    gauge(
+        "ringway_backend_failures_in_a_row",
+        "Failed handshakes with this backend since the last good one.",
         POOL_BACKEND,
-        Source::Backend(|backend| backend.failures),
+        Source::Backend(|backend| backend.failures_in_a_row),
+    ),
+    gauge(
+        "ringway_backend_ejections_in_a_row",
+        "How often in a row workers have put this backend out.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.ejections_in_a_row),
+    ),
+    gauge(
+        "ringway_backend_ejected_for_seconds",
+        "How long this backend stays put out until one connection may try it, else 0.",
+        POOL_BACKEND,
+        Source::BackendTime(|backend| Some(backend.ejected_for_us)),
+    ),
+    counter(
+        "ringway_backend_tunnels_ended_total",
+        "Tunnels to this backend that have ended.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.ended),
+    ),
+    counter(
+        "ringway_backend_tunnels_ended_abnormally_total",
+        "Tunnels that ended without a Close frame or with 1011, by this backend's doing.",
+        POOL_BACKEND,
+        Source::Backend(|backend| backend.ended_abnormally),
     ),
     // --- The worker itself ---
     gauge(

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::catalog::Source;
-use super::{CATALOG, ControlCounters, HistogramReading, Metric, RULES, WorkerCounters};
+use super::{
+    BackendFailure, CATALOG, ControlCounters, HistogramReading, Metric, RULES, WorkerCounters,
+};
 use crate::sync::Arc;
 use crate::sys::proc::ProcessUsage;
 
@@ -17,12 +19,28 @@ pub struct BackendSample {
     pub pool: String,
     /// The backend's address or name.
     pub backend: String,
+    /// Its state in a word.
+    pub state: &'static str,
+    /// Its share of the pool.
+    pub weight: u64,
     /// Tunnels open to it.
     pub established: u64,
     /// Handshakes under way to it.
     pub connecting: u64,
-    /// Its failures so far.
-    pub failures: u64,
+    /// What its handshakes take, in microseconds; nothing before the first.
+    pub handshake_us: Option<u64>,
+    /// Its failures so far, each kind at the place of its number.
+    pub failures: [u64; BackendFailure::ALL.len()],
+    /// Failed handshakes in a row.
+    pub failures_in_a_row: u64,
+    /// How often in a row it was put out.
+    pub ejections_in_a_row: u64,
+    /// For how many microseconds more it is put out.
+    pub ejected_for_us: u64,
+    /// Tunnels to it that have ended.
+    pub ended: u64,
+    /// Of those, the ones that ended abnormally by its doing.
+    pub ended_abnormally: u64,
 }
 
 /// What `/metrics` shows besides the workers' counters.
@@ -65,10 +83,12 @@ impl Page {
             metric.help
         ));
         match metric.source {
-            Source::Backend(read) => {
+            Source::Backend(_)
+            | Source::BackendTime(_)
+            | Source::BackendFailures
+            | Source::BackendState => {
                 for row in extra.backends {
-                    let labels = labels(metric, &[&row.pool, &row.backend]);
-                    self.line(format_args!("{name}{labels} {}", read(row)));
+                    self.backend(metric, row);
                 }
             }
             Source::Control(read) => {
@@ -98,6 +118,26 @@ impl Page {
         }
     }
 
+    fn backend(&mut self, metric: &Metric, row: &BackendSample) {
+        let (pool, backend) = (&*row.pool, &*row.backend);
+        match metric.source {
+            Source::Backend(read) => self.value(metric, &[pool, backend], read(row)),
+            Source::BackendTime(read) => {
+                if let Some(us) = read(row) {
+                    let labels = labels(metric, &[pool, backend]);
+                    self.line(format_args!("{}{labels} {}", metric.name, seconds(us)));
+                }
+            }
+            Source::BackendFailures => {
+                for (failure, count) in BackendFailure::ALL.iter().zip(row.failures) {
+                    self.value(metric, &[pool, backend, failure.label()], count);
+                }
+            }
+            Source::BackendState => self.value(metric, &[pool, backend, row.state], 1),
+            _ => {}
+        }
+    }
+
     fn worker(&mut self, metric: &Metric, number: &str, worker: &WorkerCounters, rules: &[&str]) {
         match metric.source {
             Source::Worker(read) => self.value(metric, &[number], read(worker)),
@@ -120,11 +160,7 @@ impl Page {
                 }
             }
             Source::Times(read) => self.histogram(metric.name, number, &read(worker)),
-            Source::Backend(_)
-            | Source::Control(_)
-            | Source::Process(_)
-            | Source::Draining
-            | Source::Build => {}
+            _ => {}
         }
     }
 
@@ -220,9 +256,12 @@ mod tests {
         let backends = [BackendSample {
             pool: "chat \"a\"\\".into(),
             backend: "10.0.0.11:9000".into(),
+            state: "draining",
             established: 12,
             connecting: 1,
-            failures: 2,
+            handshake_us: Some(1_500),
+            failures: [2, 0, 1, 0, 0, 0],
+            ..BackendSample::default()
         }];
         let process = ProcessUsage {
             cpu_seconds: 1.25,
@@ -259,6 +298,9 @@ mod tests {
             "ringway_handshake_duration_seconds_sum{worker=\"0\"} 1000.0003",
             "ringway_handshake_duration_seconds_count{worker=\"0\"} 2",
             "ringway_backend_tunnels_open{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\"} 12",
+            "ringway_backend_state{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\",state=\"draining\"} 1",
+            "ringway_backend_handshake_seconds{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\"} 0.0015",
+            "ringway_backend_failed_total{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\",kind=\"closed\"} 1",
             "ringway_access_log_lines_total 5",
             "ringway_draining 1",
             "process_cpu_seconds_total 1.25",

@@ -1,0 +1,137 @@
+//! What `/metrics` shows of the backends: each one's row in the slot table, in plain values.
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Now;
+use crate::fleet::{Member, SlotTable, Snapshot};
+use crate::health;
+use crate::metrics::{BackendFailure, BackendSample};
+use crate::sync::Arc;
+
+/// Reads the rows of whatever snapshot is current.
+pub(super) fn samples_of(
+    current: &Arc<ArcSwap<Snapshot>>,
+    table: &Arc<SlotTable>,
+) -> Box<dyn Fn() -> Vec<BackendSample> + Send + Sync> {
+    let (current, table) = (Arc::clone(current), Arc::clone(table));
+    Box::new(move || samples(&current.load(), &table, Now::read()))
+}
+
+fn samples(snapshot: &Snapshot, table: &SlotTable, now: Now) -> Vec<BackendSample> {
+    let members = snapshot.pools.iter().flat_map(|pool| {
+        let name = &pool.name;
+        pool.backends.iter().map(move |member| (name, member))
+    });
+    members
+        .map(|(pool, member)| sample(pool, member, table, now))
+        .collect()
+}
+
+fn sample(pool: &str, member: &Member, table: &SlotTable, now: Now) -> BackendSample {
+    let id = member.id;
+    let (load, ends, pace, ejection) = (
+        table.load(id),
+        table.ends(id),
+        table.pace(id),
+        table.ejection(id),
+    );
+    let mut failures = [0; BackendFailure::ALL.len()];
+    for (count, failure) in failures.iter_mut().zip(BackendFailure::ALL) {
+        *count = table.failures(id, *failure);
+    }
+    let left_ms = ejection.until_ms.saturating_sub(now.as_millis());
+    BackendSample {
+        pool: pool.to_owned(),
+        backend: member.name.to_string(),
+        state: health::describe(table, id, now),
+        weight: table.standing(id).weight.into(),
+        established: load.established.into(),
+        connecting: load.connecting.into(),
+        handshake_us: (pace.micros > 0).then(|| whole(pace.micros_at(now))),
+        failures,
+        failures_in_a_row: table.streak(id).into(),
+        ejections_in_a_row: ejection.times.into(),
+        ejected_for_us: if ejection.is_out(now) {
+            left_ms * 1_000
+        } else {
+            0
+        },
+        ended: ends.total.into(),
+        ended_abnormally: ends.abnormal.into(),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a pace is between 0 and a u32 of microseconds"
+)]
+fn whole(micros: f64) -> u64 {
+    micros as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fleet::{BackendId, Ejection, Phase, Standing, State, Weight};
+
+    #[test]
+    fn a_sample_says_all_that_the_row_knows() {
+        let table = SlotTable::new(1);
+        let id = BackendId(0);
+        let now = Now::from_nanos(0).after(Duration::from_secs(100));
+        table.set_standing(
+            id,
+            Standing {
+                state: State::Draining,
+                weight: 7,
+                generation: 0,
+            },
+        );
+        table.connect_started(id);
+        table.opened(id);
+        table.connect_started(id);
+        table.failed(id, BackendFailure::Closed);
+        table.streak_grew(id);
+        table.ended(id, true);
+        table.ended(id, false);
+        table.handshake_took(id, Duration::from_millis(4), now);
+        let out = Ejection {
+            phase: Phase::Out,
+            until_ms: 102_500,
+            times: 3,
+        };
+        assert!(table.replace_ejection(id, Ejection::default(), out));
+        let member = Member {
+            id,
+            generation: 0,
+            address: "10.0.0.11:9000".parse().unwrap(),
+            name: "10.0.0.11:9000".into(),
+            weight: Weight::ONE,
+            priority: 0,
+        };
+        let sample = sample("chat", &member, &table, now);
+        let mut failures = [0; BackendFailure::ALL.len()];
+        failures[BackendFailure::Closed.index()] = 1;
+        assert_eq!(
+            sample,
+            BackendSample {
+                pool: "chat".to_owned(),
+                backend: "10.0.0.11:9000".to_owned(),
+                state: "draining",
+                weight: 7,
+                established: 1,
+                connecting: 1,
+                handshake_us: Some(4_000),
+                failures,
+                failures_in_a_row: 1,
+                ejections_in_a_row: 3,
+                ejected_for_us: 2_500_000,
+                ended: 2,
+                ended_abnormally: 1,
+            }
+        );
+    }
+}
