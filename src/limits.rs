@@ -33,6 +33,14 @@ pub const ACCESS_LOG_BATCH_BYTES: usize = 256 * 1024;
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// How long a connection to the control listener lives, from accept to the last byte of its one answer.
 pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(10);
+/// The body of an order: a number, or an object around one.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1024;
+/// Bytes of a body that are read although it is too large, so that its sender gets the answer. Over all
+/// connections 2 MiB.
+pub const ADMIN_BODY_DRAIN_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(ADMIN_BODY_BYTES_MAX < ADMIN_BODY_DRAIN_BYTES_MAX);
+
 // --- The ring (per worker) ---
 
 /// Places in the submission queue: two requests for each completion of a full batch. A completion queue

@@ -111,6 +111,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "SECURITY.md",
         "docs/balancing.md",
         "docs/configuration.md",
+        "docs/control.md",
         "docs/lexicon.md",
         "docs/life-of-a-tunnel.md",
         "docs/metrics.md",

@@ -1,11 +1,14 @@
-//! The control listener: metrics and health over HTTP.
+//! The control listener: metrics and health over HTTP, and the orders of operators.
 
 mod bounded;
+mod fleet;
+mod guard;
+mod problem;
 mod routes;
 
 pub use routes::{AdminState, serve};
 
-/// The service that [`crate::control::Running`] runs on its control listener.
+/// The service that [`crate::control::Running`] runs on its control listener. No token is configured.
 pub fn service() -> crate::control::Service {
     |listener, parts| {
         let crate::control::ControlParts {
@@ -13,7 +16,7 @@ pub fn service() -> crate::control::Service {
             backends,
             control,
             draining,
-            fleet: _fleet,
+            fleet,
         } = parts;
         Box::pin(serve(
             listener,
@@ -22,6 +25,8 @@ pub fn service() -> crate::control::Service {
                 backends,
                 control,
                 draining,
+                fleet,
+                token: None,
             },
         ))
     }

@@ -1,4 +1,4 @@
-//! What the control listener answers: metrics, health and version, each read-only and short.
+//! What the control listener answers everybody: metrics, health and version, each read-only and short.
 
 use std::io;
 
@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Peer};
+use super::fleet;
+use crate::control::FleetHandle;
 use crate::limits::{ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX};
 use crate::metrics::{self, BackendSample, ControlCounters, Extra, RULES, WorkerCounters};
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -28,6 +30,10 @@ pub struct AdminState {
     pub control: Arc<ControlCounters>,
     /// Raised by the supervisor when Ringway goes down, and never lowered.
     pub draining: Arc<AtomicBool>,
+    /// Questions and orders about backends.
+    pub fleet: FleetHandle,
+    /// What who asks about the fleet has to show; nothing lets in this machine alone.
+    pub token: Option<Box<str>>,
 }
 
 /// Answers on `listener` until the task is dropped. Runs on the control thread.
@@ -37,6 +43,7 @@ pub async fn serve(listener: TcpListener, state: AdminState) -> io::Result<()> {
 }
 
 async fn serve_bounded(listener: Bounded, state: AdminState) -> io::Result<()> {
+    let state = Arc::new(state);
     let router = Router::new()
         .route("/metrics", get(metrics_text))
         .route("/healthz", get(health))
@@ -45,9 +52,11 @@ async fn serve_bounded(listener: Bounded, state: AdminState) -> io::Result<()> {
         .method_not_allowed_fallback(async || {
             (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
         })
+        .merge(fleet::router(&state))
         .layer(map_response(close_after))
-        .with_state(Arc::new(state));
-    axum::serve(listener, router).await
+        .with_state(state);
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).await
 }
 
 async fn metrics_text(State(state): State<Arc<AdminState>>) -> Response {
@@ -89,7 +98,7 @@ async fn close_after(mut response: Response) -> Response {
     response
 }
 
-fn is_draining(state: &AdminState) -> bool {
+pub(super) fn is_draining(state: &AdminState) -> bool {
     // Relaxed: the flag stands alone; an answer a moment late is as good.
     state.draining.load(Ordering::Relaxed)
 }
@@ -110,6 +119,14 @@ mod tests {
     }
 
     async fn start(connections_max: usize, lifetime: Duration) -> Fixture {
+        start_with(connections_max, lifetime, None).await
+    }
+
+    async fn start_with(
+        connections_max: usize,
+        lifetime: Duration,
+        token: Option<&str>,
+    ) -> Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let draining = Arc::new(AtomicBool::new(false));
@@ -127,6 +144,8 @@ mod tests {
             }),
             control: Arc::default(),
             draining: Arc::clone(&draining),
+            fleet: FleetHandle::to_nobody(),
+            token: token.map(Into::into),
         };
         let bounded = Bounded::new(listener, connections_max, lifetime);
         tokio::spawn(serve_bounded(bounded, state));
@@ -139,8 +158,12 @@ mod tests {
         }
 
         async fn ask(&self, method: &str, path: &str) -> String {
+            self.say(method, path, "Host: ringway\r\n").await
+        }
+
+        async fn say(&self, method: &str, path: &str, fields: &str) -> String {
             let mut stream = self.connect().await;
-            let head = format!("{method} {path} HTTP/1.1\r\nHost: ringway\r\n\r\n");
+            let head = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n");
             stream.write_all(head.as_bytes()).await.unwrap();
             read_all(&mut stream).await
         }
@@ -195,6 +218,49 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
         assert!(answer.contains("allow: GET,HEAD\r\n"), "{answer}");
         assert!(answer.contains("content-type: text/plain"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn the_fleet_takes_the_token_and_metrics_do_not() {
+        let admin = start_with(4, Duration::from_secs(5), Some("s3cret")).await;
+        for (method, path) in [
+            ("GET", "/backends"),
+            ("GET", "/backends/chat"),
+            ("POST", "/backends/chat/10.0.0.11:9000/drain"),
+            ("POST", "/reload"),
+            // Not even what there is to ask.
+            ("DELETE", "/backends"),
+        ] {
+            let answer = admin.say(method, path, "Host: localhost\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{path}: {answer}");
+            let challenge = "\r\nwww-authenticate: Bearer realm=\"ringway\"\r\n";
+            assert!(answer.contains(challenge), "{answer}");
+            assert!(
+                answer.contains("{\"error\":\"this takes a token"),
+                "{answer}"
+            );
+        }
+        let fields = "Host: r.example\r\nAuthorization: Bearer s3cret\r\n";
+        let answer = admin.say("GET", "/backends", fields).await;
+        // Through the guard, and to a fleet that is not there any more.
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        for path in ["/metrics", "/healthz", "/version"] {
+            let answer = admin.ask("GET", path).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn orders_are_a_503_when_ringway_is_going_down() {
+        let admin = start(4, Duration::from_secs(5)).await;
+        for path in ["/backends/chat/10.0.0.11:9000/drain", "/reload"] {
+            let answer = admin.say("POST", path, "Host: localhost\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            assert!(
+                answer.ends_with("{\"error\":\"Ringway is going down\"}"),
+                "{answer}"
+            );
+        }
     }
 
     #[tokio::test]
