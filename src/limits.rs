@@ -537,6 +537,22 @@ pub const FLEET_TICK: Duration = Duration::from_secs(1);
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
 /// Orders that may wait for the log's writer.
 pub const LOG_ORDERS_MAX: usize = 16;
+
+// --- Commands that ask a running Ringway (`cli::remote`, `cli::top`) ---
+
+/// How long it may take for its whole answer.
+pub const REMOTE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer: `/backends` of a full table is some 600 bytes a backend, `/metrics` some 2 KiB.
+pub const REMOTE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often `top` may ask; more often only costs the control thread.
+pub const TOP_INTERVAL: Setting<Duration> = millis(SECOND, 100, HOUR);
+/// How often `top` looks for keys and signals.
+pub const TOP_TICK: Duration = Duration::from_millis(100);
+/// Between the two readings of `top --once`, from which it tells rates.
+pub const TOP_ONCE_PAUSE: Duration = Duration::from_secs(1);
+
+const _: () = assert!(REMOTE_BYTES_MAX >= BACKENDS_MAX * 4096);
+
 // --- The load generator (`cli::bench`) ---
 
 /// Tunnels one run may ask for; the file limit usually says no earlier.

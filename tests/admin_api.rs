@@ -12,9 +12,11 @@ mod support;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Command, Output};
 
 use http::{Answer, ask};
 use ringway::control::{BackendRow, Running, Signals};
+use socket2::{Domain, Socket, Type};
 use support::{Fixture, Puppet, connect, metric, open_tunnel, start_with, wait_for_metric};
 
 /// Asks as `curl` would on this machine.
@@ -312,6 +314,7 @@ fn a_reload_follows_the_file_or_says_what_is_wrong_with_it() {
     let service = ringway::admin::service();
     let started = Running::start_from(&config, Some(file.clone()), service, Signals::Ignore);
     let ringway = started.unwrap();
+    let command = |expected| told(&run_at(ringway.control, &["reload"]), expected);
 
     from_file(&file, backends, 1);
     let answer = say(&ringway, "POST", "/reload", "");
@@ -320,15 +323,108 @@ fn a_reload_follows_the_file_or_says_what_is_wrong_with_it() {
         (200, "{\"needs_restart\":[]}")
     );
     assert_eq!(rows(&ringway).len(), 2);
+    assert_eq!(command(0), "reloaded\n");
 
     from_file(&file, backends, 2);
     let answer = say(&ringway, "POST", "/reload", "");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.contains("workers"), "{answer:?}");
+    from_file(&file, backends, 3);
+    let words = command(0);
+    assert!(words.contains("hold only after a restart"), "{words}");
 
     std::fs::write(&file, "[pools.p]\nbackends = 7\n").unwrap();
     let answer = say(&ringway, "POST", "/reload", "");
     let words = refused(&answer, 422);
     assert!(words.contains("pools.p.backends"), "{words}");
+    assert!(command(1).contains("pools.p.backends"));
     assert_eq!(rows(&ringway).len(), 2, "nothing was changed");
+}
+
+// --- The commands ---
+
+fn run_at(control: SocketAddr, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .args(arguments)
+        .args(["--control", &control.to_string()])
+        .output()
+        .unwrap()
+}
+
+/// What a command said, on standard output if it succeeded and on standard error if not.
+fn told(output: &Output, expected: i32) -> String {
+    assert_eq!(output.status.code(), Some(expected), "{output:?}");
+    let (said, silent) = if expected == 0 {
+        (&output.stdout, &output.stderr)
+    } else {
+        (&output.stderr, &output.stdout)
+    };
+    assert!(silent.is_empty(), "{output:?}");
+    String::from_utf8(said.clone()).unwrap()
+}
+
+#[test]
+fn drain_and_undrain_are_commands() {
+    let fixture = Fixture::echo(2, "");
+    let control = fixture.ringway.control;
+    let first = fixture.echo.addresses()[0].to_string();
+    let mut held = Vec::new();
+    open(&fixture, &mut held, 2);
+    let words = told(&run_at(control, &["drain", "p", &first]), 0);
+    assert_eq!(words, format!("p {first}: draining, 1 tunnel open\n"));
+    assert_eq!(rows(&fixture.ringway)[0].state, "draining");
+    let words = told(&run_at(control, &["undrain", "p", &first]), 0);
+    assert_eq!(words, format!("p {first}: up, 1 tunnel open\n"));
+    let words = told(&run_at(control, &["drain", "p", "../../reload"]), 1);
+    assert_eq!(
+        words,
+        "ringway: pool \"p\" has no backend \"../../reload\"\n"
+    );
+    let words = told(&run_at(control, &["drain", "q", &first]), 1);
+    assert_eq!(words, "ringway: there is no pool \"q\"\n");
+}
+
+#[test]
+fn a_command_says_when_nobody_or_somebody_else_answers() {
+    // Taken and not listening: nobody else can be there.
+    let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    taken.bind(&any.into()).unwrap();
+    let silent = taken.local_addr().unwrap().as_socket().unwrap();
+    for arguments in [&["drain", "p", "x"][..], &["reload"], &["top", "--once"]] {
+        let words = told(&run_at(silent, arguments), 1);
+        let start = format!("ringway: no answer from {silent}; does Ringway run");
+        assert!(words.starts_with(&start), "{words}");
+    }
+    let fixture = Fixture::echo(1, "");
+    let words = told(&run_at(fixture.echo.addresses()[0], &["reload"]), 1);
+    assert!(words.starts_with("ringway: "), "{words}");
+}
+
+#[test]
+fn top_prints_one_table_where_there_is_no_terminal() {
+    let fixture = Fixture::echo(2, "");
+    let backends = fixture.echo.addresses();
+    let mut held = Vec::new();
+    open(&fixture, &mut held, 4);
+    order(&fixture.ringway, backends[1], "drain", "");
+    for arguments in [&["top", "--once"][..], &["top"]] {
+        let table = told(&run_at(fixture.ringway.control, arguments), 0);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].contains(": 4 tunnels open, "), "{table}");
+        assert!(lines[0].ends_with("B/s, 1 worker"), "{table}");
+        assert!(lines[2].starts_with("POOL  BACKEND"), "{table}");
+        let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
+        assert_eq!(words(3)[..4], ["p", &backends[0].to_string(), "up", "2"]);
+        assert_eq!(
+            words(4)[..4],
+            ["p", &backends[1].to_string(), "draining", "2"]
+        );
+        assert_eq!(lines.len(), 5, "{table}");
+    }
+    let none = told(
+        &run_at(fixture.ringway.control, &["top", "--once", "--pool", "q"]),
+        0,
+    );
+    assert_eq!(none.lines().count(), 3, "{none}");
 }

@@ -9,7 +9,9 @@ use super::bench::BenchArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::echo::EchoArgs;
+use super::orders::{DrainArgs, ReloadArgs, UndrainArgs};
 use super::run::RunArgs;
+use super::top::TopArgs;
 
 /// A WebSocket-first load balancer for bare-metal Linux.
 #[derive(Debug, Parser)]
@@ -38,6 +40,10 @@ enum Command {
         #[arg(short, long, default_value = "ringway.toml", value_name = "FILE")]
         config: PathBuf,
     },
+    Top(TopArgs),
+    Drain(DrainArgs),
+    Undrain(UndrainArgs),
+    Reload(ReloadArgs),
     Demo(DemoArgs),
     Bench(BenchArgs),
     Doctor(DoctorArgs),
@@ -51,6 +57,10 @@ impl Cli {
         match self.command {
             Command::Run(args) => super::run::run(&args),
             Command::Check { config } => super::check(&config),
+            Command::Top(args) => super::top::top(&args),
+            Command::Drain(args) => super::orders::drain(&args),
+            Command::Undrain(args) => super::orders::undrain(&args),
+            Command::Reload(args) => super::orders::reload(&args),
             Command::Demo(args) => super::demo::demo(&args),
             Command::Bench(args) => super::bench::bench(&args).map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => super::doctor::doctor(&args, super::doctor::probed_features()),

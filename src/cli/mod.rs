@@ -7,8 +7,11 @@ mod demo;
 pub mod doctor;
 pub mod echo;
 mod handshake;
+mod orders;
 mod pin;
+mod remote;
 mod run;
+mod top;
 
 pub use args::Cli;
 pub use check::check;
