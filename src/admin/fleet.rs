@@ -42,7 +42,7 @@ async fn guarded(
     request: Request,
     next: Next,
 ) -> Response {
-    match guard::admit(request.headers(), peer, state.token.as_deref()) {
+    match guard::admit(request.headers(), peer, state.token.as_ref()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

@@ -1,13 +1,13 @@
 //! Who may see and change the fleet (security rule 19): whoever has the token; without one, programs of this machine.
 //! Never a web page, whoever looks at it.
 
-use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::problem::Problem;
+use crate::config::Token;
 
 /// What every browser of today says of a request by itself, and no program says by accident: who made it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -16,7 +16,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) fn admit(
     headers: &HeaderMap,
     peer: SocketAddr,
-    token: Option<&str>,
+    token: Option<&Token>,
 ) -> Result<(), Problem> {
     from_no_page(headers)?;
     match token {
@@ -66,7 +66,7 @@ fn is_address(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4())
 }
 
-fn with_token(headers: &HeaderMap, token: &str) -> Result<(), Problem> {
+fn with_token(headers: &HeaderMap, token: &Token) -> Result<(), Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let first = given.next().map(HeaderValue::as_bytes);
     let shown = first.and_then(|value| {
@@ -75,7 +75,7 @@ fn with_token(headers: &HeaderMap, token: &str) -> Result<(), Problem> {
             .eq_ignore_ascii_case(b"Bearer ")
             .then(|| rest.trim_ascii())
     });
-    if given.next().is_none() && shown.is_some_and(|shown| is_same(shown, token.as_bytes())) {
+    if given.next().is_none() && shown.is_some_and(|shown| token.is(shown)) {
         return Ok(());
     }
     let words = if first.is_some() {
@@ -86,15 +86,6 @@ fn with_token(headers: &HeaderMap, token: &str) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNAUTHORIZED, words))
 }
 
-/// Compares in a time that tells nothing but the length: a guess with a right start takes as long as any other.
-fn is_same(shown: &[u8], token: &[u8]) -> bool {
-    let differing = shown
-        .iter()
-        .zip(token)
-        .fold(0, |differing, (a, b)| black_box(differing | (a ^ b)));
-    shown.len() == token.len() && differing == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +93,7 @@ mod tests {
     const HERE: &str = "127.0.0.1:4711";
     const AWAY: &str = "192.0.2.7:4711";
 
-    fn asked(peer: &str, token: Option<&str>, lines: &[(&'static str, &str)]) -> Result<(), u16> {
+    fn asked(peer: &str, token: Option<&Token>, lines: &[(&'static str, &str)]) -> Result<(), u16> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
@@ -162,7 +153,11 @@ mod tests {
         ] {
             let lines = [right[0], right[1], mark];
             assert_eq!(asked(HERE, None, &lines), Err(403), "{mark:?}");
-            assert_eq!(asked(HERE, Some("s3cret"), &lines), Err(403), "{mark:?}");
+            assert_eq!(
+                asked(HERE, Some(&Token::of(b"s3cret")), &lines),
+                Err(403),
+                "{mark:?}"
+            );
         }
         let typed = [right[0], ("sec-fetch-site", "none")];
         assert_eq!(asked(HERE, None, &typed), Ok(()));
@@ -170,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_configured_token_is_asked_of_everybody_and_is_enough_from_anywhere() {
-        let token = Some("s3cret");
+        let token = Token::of(b"s3cret");
+        let token = Some(&token);
         for value in ["Bearer s3cret", "bearer s3cret", "Bearer  s3cret"] {
             let lines = [("host", "ringway-1.example"), ("authorization", value)];
             assert_eq!(asked(AWAY, token, &lines), Ok(()), "{value}");

@@ -8,7 +8,7 @@ mod routes;
 
 pub use routes::{AdminState, serve};
 
-/// The service that [`crate::control::Running`] runs on its control listener. No token is configured.
+/// The service that [`crate::control::Running`] runs on its control listener.
 pub fn service() -> crate::control::Service {
     |listener, parts| {
         let crate::control::ControlParts {
@@ -17,6 +17,7 @@ pub fn service() -> crate::control::Service {
             control,
             draining,
             fleet,
+            token,
         } = parts;
         Box::pin(serve(
             listener,
@@ -26,7 +27,7 @@ pub fn service() -> crate::control::Service {
                 control,
                 draining,
                 fleet,
-                token: None,
+                token,
             },
         ))
     }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::bounded::{Bounded, Peer};
 use super::fleet;
+use crate::config::Token;
 use crate::control::FleetHandle;
 use crate::limits::{ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX};
 use crate::metrics::{self, BackendSample, ControlCounters, Extra, RULES, WorkerCounters};
@@ -33,7 +34,7 @@ pub struct AdminState {
     /// Questions and orders about backends.
     pub fleet: FleetHandle,
     /// What who asks about the fleet has to show; nothing lets in this machine alone.
-    pub token: Option<Box<str>>,
+    pub token: Option<Token>,
 }
 
 /// Answers on `listener` until the task is dropped. Runs on the control thread.
@@ -145,7 +146,7 @@ mod tests {
             control: Arc::default(),
             draining: Arc::clone(&draining),
             fleet: FleetHandle::to_nobody(),
-            token: token.map(Into::into),
+            token: token.map(|token| Token::of(token.as_bytes())),
         };
         let bounded = Bounded::new(listener, connections_max, lifetime);
         tokio::spawn(serve_bounded(bounded, state));

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::launch::{Launch, StartError};
 use super::requests::FleetHandle;
 use super::supervisor::{Beginnings, Supervisor};
-use crate::config::Config;
+use crate::config::{Config, Token};
 use crate::limits;
 use crate::metrics::{BackendSample, ControlCounters, WorkerCounters};
 use crate::ring::Shape;
@@ -31,6 +31,8 @@ pub struct ControlParts {
     pub draining: Arc<AtomicBool>,
     /// Questions and orders about backends.
     pub fleet: FleetHandle,
+    /// What whoever asks or orders must show, if anything.
+    pub token: Option<Token>,
 }
 
 /// The service on the control listener; the room that knows HTTP provides it.

@@ -144,6 +144,7 @@ impl Supervisor {
             control: counters,
             draining: Arc::clone(&draining),
             fleet: fleet.clone(),
+            token: config.control.token.clone(),
         };
         tokio::spawn(service(listener, parts));
         let supervisor = Self {

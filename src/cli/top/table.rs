@@ -179,6 +179,7 @@ mod tests {
         rows[0].probe = Some(ProbeRow {
             up: true,
             took_ms: Some(0.5),
+            reason: None,
             error: None,
             ago: 1.0,
         });
@@ -188,6 +189,7 @@ mod tests {
         rows[1].probe = Some(ProbeRow {
             up: false,
             took_ms: None,
+            reason: Some("refused".to_owned()),
             error: Some("refused\u{1b}[2J".to_owned()),
             ago: 1.0,
         });

@@ -91,7 +91,6 @@ impl Overseer {
                 publish = policy.is_hash();
             }
         }
-        tracing::info!(pool, backend, "an operator orders: {change:?}");
         if change == Change::Up {
             self.trust(id, now);
         }
