@@ -49,8 +49,8 @@ impl Config {
             stays[member.id.index()] = true;
         }
         registry.retain(|id| stays[id.index()]);
-        let routes = (0..).zip(&self.routes);
-        let routes = routes.map(|(place, settings)| route(RouteId(place), settings));
+        let routes = self.routes.iter();
+        let routes = routes.map(|settings| route(registry.route(&settings.name), settings));
         Ok(Snapshot {
             pools,
             routes: RouteTable::new(routes.collect()),

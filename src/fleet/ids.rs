@@ -14,7 +14,7 @@ pub struct BackendId(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolId(pub u16);
 
-/// A route, by its place in one snapshot. It may change with the next snapshot.
+/// A route, by the number that a [`Registry`](super::Registry) gave its name. It keeps it over reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(pub u16);
 
@@ -27,13 +27,6 @@ impl BackendId {
 
 impl PoolId {
     /// The place in [`Snapshot::pools`](super::Snapshot).
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl RouteId {
-    /// The place in the order of the configuration file.
     pub const fn index(self) -> usize {
         self.0 as usize
     }

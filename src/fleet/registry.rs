@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::ids::BackendId;
+use super::ids::{BackendId, RouteId};
 use super::table::SlotTable;
 use crate::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Registry {
     fresh: usize,
     /// Backends that left, the longest gone first. Invariant: each is still a key of `rows`.
     retired: VecDeque<Key>,
+    /// The number of each route, by its name.
+    routes: HashMap<Box<str>, RouteId>,
 }
 
 /// A pool by its name, since its number may change from one snapshot to the next.
@@ -41,6 +43,7 @@ impl Registry {
             rows: HashMap::new(),
             fresh: 0,
             retired: VecDeque::new(),
+            routes: HashMap::new(),
         }
     }
 
@@ -64,6 +67,21 @@ impl Registry {
             })?;
         self.rows.insert(key, id);
         Ok(id)
+    }
+
+    /// The number of this route: its own for as long as it is called so, since a tunnel keeps it for its whole life
+    /// and is logged by it. When all 65,536 numbers have been given, which takes as many names, they are given
+    /// anew: a line about an old tunnel may then name a new route.
+    pub fn route(&mut self, name: &str) -> RouteId {
+        if let Some(&id) = self.routes.get(name) {
+            return id;
+        }
+        let id = u16::try_from(self.routes.len()).unwrap_or_else(|_| {
+            self.routes.clear();
+            0
+        });
+        self.routes.insert(name.into(), RouteId(id));
+        RouteId(id)
     }
 
     /// Retires every backend for which `stays` is false. Its tunnels live on and stay counted.
@@ -125,6 +143,18 @@ mod tests {
             Ok(chat),
             "it came back to its row"
         );
+    }
+
+    #[test]
+    fn a_route_keeps_its_number_whatever_comes_before_it() {
+        let mut registry = registry(1);
+        assert_eq!(registry.route("/chat"), RouteId(0));
+        assert_eq!(registry.route("/news"), RouteId(1));
+        assert_eq!(registry.route("/chat"), RouteId(0));
+        for name in 2..=u32::from(u16::MAX) {
+            registry.route(&name.to_string());
+        }
+        assert_eq!(registry.route("one too many"), RouteId(0));
     }
 
     #[test]
