@@ -247,6 +247,9 @@ pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 pub const REFUSAL_DRAIN_BYTES_MAX: usize = 256 * 1024;
 /// Sources one worker remembers at once; 64 bytes each. Over it, unknown ones are refused.
 pub const SOURCES_MAX: usize = 1 << 20;
+/// How long a backend may think before the client is watched, whether it leaves: longer than nearly every
+/// handshake takes, and shorter than it matters to anybody that a handshake is for nobody.
+pub const CLIENT_WATCHED_AFTER: Duration = Duration::from_millis(50);
 /// How long a body of a plain response may stand still.
 pub const PLAIN_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Room a greeter keeps for heads between two greetings.
