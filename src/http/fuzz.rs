@@ -2,7 +2,7 @@
 
 use super::{
     Body, BodyReader, Framing, HeadError, HeadScan, Hop, RequestHead, ResponseHead, check_upgrade,
-    client_address, render_plain, render_response, render_upgrade,
+    client_address, cookie_values, render_plain, render_response, render_upgrade,
 };
 use crate::metrics::Refusal;
 
@@ -57,6 +57,7 @@ fn check_request(bytes: &[u8]) {
         let mut out = Vec::new();
         render_plain(&head, &hop, &mut out);
         if let Some(next) = reread(&out, &head) {
+            check_cookies(&next, &head, hop.hidden_cookie);
             assert_eq!(next.body(), head.body());
             assert_eq!(next.header("connection"), Some(&b"close"[..]));
             assert!(next.header("upgrade").is_none());
@@ -77,6 +78,18 @@ fn check_request(bytes: &[u8]) {
         "a stranger was believed"
     );
     client_address(peer, &head, &[peer.into()]);
+}
+
+/// The hidden cookie is gone, and every other one is still there.
+fn check_cookies(next: &RequestHead<'_>, head: &RequestHead<'_>, hidden: Option<&str>) {
+    for name in ["a", "b"] {
+        let there = cookie_values(next, name);
+        if hidden == Some(name) {
+            assert_eq!(there.count(), 0, "the hidden cookie was passed on");
+        } else {
+            assert!(there.eq(cookie_values(head, name)), "a cookie was changed");
+        }
+    }
 }
 
 /// Reads back what a backend would get. Our own fields may take a head over a bound; nothing else is excused.
@@ -136,6 +149,7 @@ mod tests {
             2 => "Sec-WebSocket-(Protocol: (a|b, c)|Extensions: (permessage-deflate; a=\"b,c\"|x))\r\n",
             2 => "(X-Forwarded-(For|Proto|Host)|Forwarded|X_Forwarded_For): [a-z0-9.,:\\[\\] ]{0,20}\r\n",
             2 => "(TE|Trailer|Keep-Alive|HTTP2-Settings|Proxy-Connection|X-A|Cookie): [ -~]{0,20}\r\n",
+            2 => "(Cookie|cookie): ([abc]=[a-c;= ]{0,3}; ?){0,4}\r\n",
             1 => "(Content-Length|Transfer-Encoding|Transfer_Encoding|Host): ?[0-9]?(chunked)?\r\n",
             1 => "[ -~\t\r\n\x00]{0,20}\r\n",
         ]
