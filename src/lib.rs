@@ -7,7 +7,7 @@
 //! (`cargo test --test architecture` checks it):
 //!
 //! ```text
-//! limits sync clock rng | sys ring | metrics | http ws | fleet balance access_log
+//! limits sync clock rng | sys ring | metrics | http ws | fleet balance health access_log
 //!     | upstream relay worker | config control admin | cli
 //! ```
 

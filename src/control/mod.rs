@@ -1,4 +1,4 @@
-//! The one unpinned thread: supervises workers, signals, the log file.
+//! The one unpinned thread: supervises workers, keeps the fleet, heeds signals, writes the log file.
 
 mod discovery;
 mod launch;

@@ -49,7 +49,7 @@ impl StopSignals {
     }
 }
 
-/// SIGHUP, which asks for the log file to be opened anew.
+/// SIGHUP, which asks for the log file to be opened anew and the configuration to be read again.
 #[derive(Debug)]
 pub struct HangUps(Signal);
 

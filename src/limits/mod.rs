@@ -148,8 +148,6 @@ pub const WEIGHT_MAX: u16 = 1000;
 /// Backends one client may be tried on, the first included. Eight deadlines in a row are already more than a
 /// client waits, and eight ids fit in one cache line.
 pub const CONNECT_TRIES_MAX: u8 = 8;
-/// Turns that may fall on tried or full backends before whoever is left and carries least is taken. With equal
-/// weights one more than the tries is enough; with unequal ones, and with full ones, this bounds the search.
 /// Claims in a row that one choice may lose to other workers before every backend is taken for full. Each names a
 /// backend that was not full a moment ago, so more than one or two in a row are rare.
 pub const CLAIMS_LOST_MAX: u8 = CONNECT_TRIES_MAX;
@@ -161,8 +159,8 @@ pub const STICKY_COOKIES_READ_MAX: usize = 4;
 /// How often the first of those who wait for a backend looks whether another worker freed a place. One on this worker
 /// calls it at once.
 pub const WAITING_LOOK: Duration = Duration::from_millis(50);
-/// Turns of round robin that may fall on tried backends before anyone who is left is taken. With equal weights
-/// one more than the tries is enough; with unequal ones this bounds the search.
+/// Turns of round robin that may fall on tried or full backends before whoever is left and carries least is taken. With equal
+/// weights one more than the tries is enough; with unequal ones, and with full ones, this bounds the search.
 pub const TURNS_SKIPPED_MAX: u32 = 32;
 /// Draws, or pairs of draws, that may fall on tried or full backends before the same happens.
 pub const DRAWS_MAX: u32 = 16;

@@ -16,7 +16,7 @@ pub enum Change {
     Undrain,
     /// No new tunnels, not even in a panic; the open ones end as the pool's `on_down` says.
     Down,
-    /// Takes `down` back, and trusts the backend again at once if workers had put it out.
+    /// Takes `down` or a drain back, and trusts the backend again at once if workers had put it out.
     Up,
     /// Its share of the pool from now on; 0 draws no new tunnels.
     Weight(u16),
