@@ -61,6 +61,7 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
          \x20 With any client     ws://{listening}/ws        (echoes what it gets)\n\
          \x20                     ws://{listening}/ws/hello  (says first which backend it is)\n\
          \x20 Load                {program} bench ws://{listening}/ws --tunnels 64 --duration 5\n\
+         \x20 Backends, live      {program} top --control {control}\n\
          \x20 Metrics             curl http://{control}/metrics\n\
          \x20 Your own fleet      {program} check -c examples/ringway.toml\n\n\
          Ctrl-C takes it down well.\n"
