@@ -20,7 +20,15 @@ impl Config {
     /// [`SLOT_ROWS_MAX`](crate::limits::SLOT_ROWS_MAX) rows it fails only while tunnels of earlier
     /// configurations keep half of them.
     pub fn snapshot(&self, registry: &mut Registry) -> Result<Snapshot, TableFull> {
-        self.snapshot_with(registry, &|place| self.pools[place].backends.clone())
+        let snapshot = self.snapshot_with(registry, &|place| self.pools[place].backends.clone())?;
+        for member in snapshot.pools.iter().flat_map(|pool| pool.backends.iter()) {
+            let standing = Standing {
+                weight: member.weight.get(),
+                ..registry.table().standing(member.id)
+            };
+            registry.table().set_standing(member.id, standing);
+        }
+        Ok(snapshot)
     }
 
     /// The same with the members that `members` gives for each pool, by its place: those of the file, those that the
@@ -145,13 +153,8 @@ fn pool(
 ) -> Result<Pool, TableFull> {
     let member = |backend: &BackendSettings| {
         let id = registry.assign(&settings.name, backend.address)?;
-        let standing = Standing {
-            weight: backend.weight.get(),
-            ..registry.table().standing(id)
-        };
-        registry.table().set_standing(id, standing);
         Ok(Member {
-            generation: standing.generation,
+            generation: registry.table().standing(id).generation,
             priority: backend.priority,
             ..Member::new(id, backend.address, backend.weight)
         })

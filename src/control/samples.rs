@@ -39,7 +39,6 @@ fn sample(pool: &str, member: &Member, table: &SlotTable, now: Now) -> BackendSa
     for (count, failure) in failures.iter_mut().zip(BackendFailure::ALL) {
         *count = table.failures(id, *failure);
     }
-    let left_ms = ejection.until_ms.saturating_sub(now.as_millis());
     BackendSample {
         pool: pool.to_owned(),
         backend: member.name.to_string(),
@@ -51,11 +50,9 @@ fn sample(pool: &str, member: &Member, table: &SlotTable, now: Now) -> BackendSa
         failures,
         failures_in_a_row: table.streak(id).into(),
         ejections_in_a_row: ejection.times.into(),
-        ejected_for_us: if ejection.is_out(now) {
-            left_ms * 1_000
-        } else {
-            0
-        },
+        ejected_for_us: health::returns_in(table, id, now).map_or(0, |left| {
+            u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
+        }),
         ended: ends.total.into(),
         ended_abnormally: ends.abnormal.into(),
     }

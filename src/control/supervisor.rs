@@ -133,7 +133,7 @@ impl Supervisor {
             registry,
             Arc::clone(&snapshot),
             workers,
-            resolver(config),
+            resolver,
         );
         let (fleet, fleet_inbox) = FleetHandle::new();
         let draining = Arc::new(AtomicBool::new(false));
@@ -406,11 +406,8 @@ fn heed(signals: Signals) -> Result<Option<Heeded>, StartError> {
     }
 }
 
-/// What asks the DNS, if there is a name to ask for. Without it the pools keep to the file.
-fn resolver(config: &Config) -> Option<Resolver> {
-    if config.pools.iter().all(|pool| pool.names.is_empty()) {
-        return None;
-    }
+/// What asks the DNS as the system is told to. Without it the pools keep to the file.
+fn resolver() -> Option<Resolver> {
     Resolver::system()
         .inspect_err(|error| tracing::error!("no name can be asked for: {error}"))
         .ok()

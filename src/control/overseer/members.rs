@@ -9,7 +9,7 @@ use crate::fleet::{BackendId, Registry, Snapshot, TableFull, Weight};
 use crate::limits;
 
 /// The last good answer for each name of each pool.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Members {
     answers: HashMap<Key, Vec<BackendSettings>>,
 }

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::discovery::Resolver;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::fleet::{BackendId, Registry, SlotTable, Snapshot, TableFull};
@@ -26,7 +25,7 @@ pub use rows::{BackendRow, ProbeRow};
 use members::Members;
 use record::Record;
 pub(super) use tasks::Event;
-use tasks::Tasks;
+use tasks::{ResolverMaker, Tasks};
 
 /// The fleet as control sees it.
 pub(super) struct Overseer {
@@ -69,7 +68,7 @@ impl Overseer {
         registry: Registry,
         snapshot: Arc<Snapshot>,
         workers: usize,
-        resolver: Option<Resolver>,
+        resolver: ResolverMaker,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, inbox) = mpsc::channel(limits::FLEET_EVENTS_MAX);
         let mut overseer = Self {
@@ -139,7 +138,10 @@ impl Overseer {
     /// The file has changed: everything that does not need a restart follows it.
     pub(super) fn reload(&mut self, config: Config, now: Now) -> Result<Followed, TableFull> {
         let needs_restart = self.began_with.needs_restart(&config);
-        let before = std::mem::replace(&mut self.config, config);
+        let before = (
+            self.members.clone(),
+            std::mem::replace(&mut self.config, config),
+        );
         self.members.retain(&self.config);
         let made = self
             .members
@@ -158,7 +160,8 @@ impl Overseer {
                 })
             }
             Err(full) => {
-                self.config = before;
+                (self.members, self.config) = before;
+                self.take_back();
                 Err(full)
             }
         }
@@ -179,20 +182,36 @@ impl Overseer {
             }
             Err(full) => {
                 tracing::error!("the set of backends stays as it is: {full}");
+                self.take_back();
                 News::default()
             }
         }
     }
 
+    /// Takes back the rows that a snapshot which was not to be had been given.
+    fn take_back(&mut self) {
+        let pools = self.snapshot.pools.iter();
+        let stays: BTreeSet<_> = pools
+            .flat_map(|pool| pool.backends.iter())
+            .map(|member| member.id)
+            .collect();
+        self.registry.retain(|id| stays.contains(&id));
+    }
+
     /// Brings records, rows and probes in line with the snapshot.
     fn follow(&mut self, now: Now) {
         let mut gone = std::mem::take(&mut self.records);
+        let begins = gone.is_empty();
         let snapshot = Arc::clone(&self.snapshot);
         for (pool, place) in snapshot.pools.iter().zip(0..) {
             let probe: Option<ProbeSettings> = self.config.pools[place].probe.clone();
             for member in pool.backends.iter() {
                 let known = gone.remove(&member.id);
                 let known = known.filter(|record| record.generation == member.generation);
+                if known.is_none() && !begins {
+                    // It joins others who carry tunnels already, so it is filled as slowly as one that came up.
+                    self.table().rose(member.id, now);
+                }
                 let mut record = known.unwrap_or_else(|| Record::new(pool, member));
                 record.follows(pool, member, probe.is_some());
                 let verdict = record.verdict();

@@ -86,7 +86,6 @@ fn row(record: &Record, table: &SlotTable, now: Now) -> BackendRow {
     let load = table.load(id);
     let ends = table.ends(id);
     let pace = table.pace(id);
-    let ejection = table.ejection(id);
     let failures = BackendFailure::ALL.iter().map(|failure| {
         let label = failure.label().to_owned();
         (label, table.failures(id, *failure))
@@ -107,10 +106,7 @@ fn row(record: &Record, table: &SlotTable, now: Now) -> BackendRow {
         handshake_ms: (pace.micros > 0).then(|| pace.micros_at(now) / 1e3),
         failures_in_a_row: table.streak(id),
         failures: failures.collect(),
-        ejected_for: ejection.is_out(now).then(|| {
-            let left_ms = ejection.until_ms.saturating_sub(now.as_millis());
-            std::time::Duration::from_millis(left_ms).as_secs_f64()
-        }),
+        ejected_for: health::returns_in(table, id, now).map(|left| left.as_secs_f64()),
         ended: ends.total,
         ended_abnormally: ends.abnormal,
         probe,

@@ -16,6 +16,9 @@ use crate::limits;
 use crate::rng::Rng;
 use crate::sync::Arc;
 
+/// Makes what asks the DNS, or says why there is none.
+pub(in crate::control) type ResolverMaker = fn() -> Option<Resolver>;
+
 /// What a task found.
 #[derive(Debug)]
 pub(in crate::control) enum Event {
@@ -46,7 +49,7 @@ pub(in crate::control) struct Named {
 pub(super) struct Tasks {
     events: mpsc::Sender<Event>,
     places: Arc<Semaphore>,
-    resolver: Option<Arc<Resolver>>,
+    resolver: ResolverMaker,
     probes: HashMap<BackendId, Probing>,
     names: Vec<Task>,
     rng: Rng,
@@ -72,12 +75,12 @@ impl Tasks {
     pub(super) fn new(
         events: mpsc::Sender<Event>,
         places: Arc<Semaphore>,
-        resolver: Option<Resolver>,
+        resolver: ResolverMaker,
     ) -> Self {
         Self {
             events,
             places,
-            resolver: resolver.map(Arc::new),
+            resolver,
             probes: HashMap::new(),
             names: Vec::new(),
             rng: Rng::seeded(unix_millis()),
@@ -126,14 +129,18 @@ impl Tasks {
     /// Asks for every name of the configuration, and for no other.
     pub(super) fn ask_for(&mut self, config: &Config) {
         self.names.clear();
-        let Some(resolver) = &self.resolver else {
+        if config.pools.iter().all(|pool| pool.names.is_empty()) {
+            return;
+        }
+        // Made anew, so that a reload also follows the system's own settings.
+        let Some(resolver) = (self.resolver)().map(Arc::new) else {
             return;
         };
         for pool in &config.pools {
             for name in &pool.names {
                 let events = self.events.clone();
                 let task = ask(
-                    Arc::clone(resolver),
+                    Arc::clone(&resolver),
                     pool.name.clone(),
                     name.clone(),
                     events,
@@ -199,9 +206,8 @@ async fn ask(
 ) {
     loop {
         let answer = resolver.ask(&name).await;
-        let pause = answer
-            .as_ref()
-            .map_or(limits::DNS_RETRY, |answer| answer.ttl);
+        let retry = limits::DNS_RETRY.min(name.interval);
+        let pause = answer.as_ref().map_or(retry, |answer| answer.ttl);
         let named = Named {
             pool: pool.clone(),
             name: name.clone(),

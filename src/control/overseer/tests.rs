@@ -36,7 +36,7 @@ fn overseer(config: Config) -> Overseer {
     let table = Arc::new(SlotTable::new(16));
     let mut registry = Registry::new(table);
     let snapshot = Arc::new(config.snapshot(&mut registry).unwrap());
-    Overseer::start(config, registry, snapshot, 2, None).0
+    Overseer::start(config, registry, snapshot, 2, || None).0
 }
 
 fn backend(last: u8) -> BackendSettings {
@@ -173,4 +173,56 @@ async fn tunnels_are_closed_as_the_pool_says_and_told_again_if_nobody_heard() {
         );
         overseer.untold(&commands[0]);
     }
+}
+
+#[tokio::test]
+async fn a_newcomer_starts_slowly_and_whoever_was_there_at_the_start_does_not() {
+    let mut overseer = overseer(config());
+    let now = Now::read().after(Duration::from_secs(1));
+    overseer.heard(answers(&[2]), now);
+    let members = overseer.snapshot.pools[0].backends.clone();
+    assert_eq!(overseer.table().risen_ms(members[0].id), 0);
+    assert_eq!(overseer.table().risen_ms(members[1].id), now.as_millis());
+}
+
+#[tokio::test]
+async fn a_weight_of_nothing_by_order_holds_while_members_change() {
+    let mut overseer = overseer(config());
+    let now = Now::read();
+    overseer
+        .change(("chat", "10.0.0.1:9000"), Change::Weight(0), now)
+        .unwrap();
+    let one = overseer.snapshot.pools[0].backends[0].id;
+    let epoch_of = |overseer: &Overseer| {
+        (
+            overseer.table().standing(one).weight,
+            overseer.table().epoch(),
+        )
+    };
+    let (_, before) = epoch_of(&overseer);
+    overseer.heard(answers(&[1]), now);
+    let (weight, after) = epoch_of(&overseer);
+    assert_eq!(
+        (weight, after),
+        (0, before),
+        "nobody could have picked it in between"
+    );
+}
+
+#[tokio::test]
+async fn a_reload_that_finds_no_room_changes_nothing() {
+    let mut overseer = overseer(config());
+    let now = Now::read();
+    overseer.heard(answers(&[2, 3]), now);
+    let mut too_many = config();
+    too_many.pools[0].names.clear();
+    too_many.pools[0].backends = (10..40).map(backend).collect();
+    assert!(overseer.reload(too_many, now).is_err());
+    assert_eq!(overseer.rows(now).len(), 3);
+    let news = overseer.heard(answers(&[2, 3, 4]), now);
+    assert_eq!(
+        members(&news).len(),
+        4,
+        "what the DNS had named is still known"
+    );
 }
