@@ -7,7 +7,7 @@
 //! (`cargo test --test architecture` checks it):
 //!
 //! ```text
-//! limits sync clock rng | sys ring | metrics | http ws | fleet balance health access_log
+//! limits sync clock rng | sys ring simd | metrics | http ws | fleet balance health access_log
 //!     | upstream relay worker | config control admin | cli
 //! ```
 
@@ -17,6 +17,7 @@ pub mod rng;
 pub mod sync;
 
 pub mod ring;
+pub mod simd;
 pub mod sys;
 
 pub mod metrics;
