@@ -1,28 +1,15 @@
 //! Masks and unmasks a payload with its 4-byte key. The same exclusive-or does both (RFC 6455 section 5.3).
 
+use crate::simd::Kernels;
+
 /// Masks `payload` in place and returns the phase of the byte that follows it.
 ///
 /// `phase` counts the payload bytes that went before, and only its remainder by four matters, so a
 /// payload may be masked piece by piece: cutting it elsewhere never changes the bytes.
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4], phase: usize) -> usize {
-    let [a, b, c, d] = turned(key, phase);
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let phase_after = (phase % 4 + payload.len()) % 4;
-
-    let (words, tail) = payload.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-    }
-    for (byte, mask) in tail.iter_mut().zip(wide.to_ne_bytes()) {
-        *byte ^= mask;
-    }
-    phase_after
-}
-
-/// The key as it meets a byte at `phase`.
-fn turned(mut key: [u8; 4], phase: usize) -> [u8; 4] {
-    key.rotate_left(phase % 4);
-    key
+    // What is masked here is a control frame: at most 125 bytes.
+    Kernels::scalar().unmask_in_place(payload, key, phase);
+    (phase % 4 + payload.len()) % 4
 }
 
 #[cfg(test)]
