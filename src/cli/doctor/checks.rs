@@ -231,6 +231,14 @@ pub(super) fn feature((name, there, note): (String, bool, String)) -> Finding {
     }
 }
 
+/// The instructions that unmask payloads where something looks into them. Without wide ones all runs, only slower.
+pub(super) fn simd(kernels: &str) -> Finding {
+    let wide = !["sse2", "scalar"].contains(&kernels);
+    Finding::ok("SIMD kernels", kernels, "avx512, avx2 or neon").or_warn(wide, || {
+        "in a virtual machine, pass the processor through: qemu -cpu host".to_owned()
+    })
+}
+
 /// Raises both values of a limit for the shell that starts Ringway; it needs no restart of the session.
 fn raise_limit(name: &str, wants: u64) -> String {
     let unit = name.to_uppercase();
@@ -453,6 +461,15 @@ mod tests {
             ..args
         };
         assert_eq!(ports(&good(), &spread).status, Status::Ok);
+    }
+
+    #[test]
+    fn narrow_kernels_warn_and_wide_ones_do_not() {
+        for wide in ["avx512", "avx2", "neon"] {
+            assert_eq!(simd(wide).status, Status::Ok, "{wide}");
+        }
+        complains(&simd("sse2"), Status::Warn, "sse2", "-cpu host");
+        complains(&simd("scalar"), Status::Warn, "scalar", "-cpu host");
     }
 
     #[test]

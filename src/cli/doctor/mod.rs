@@ -10,13 +10,14 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::ring::Features;
+use crate::simd::Kernels;
 use crate::sys::proc::Host;
-use checks::{examine, feature};
+use checks::{examine, feature, simd};
 use finding::{fails, json, table};
 
 /// Check this machine and say how to fix what is missing.
 ///
-/// Looks at kernel, io_uring, limits, queues, ports, processors and memory, and prints the command that closes each gap.
+/// Looks at kernel, io_uring, limits, queues, ports, processors, vector instructions and memory, and prints the command that closes each gap.
 /// A warning bounds or slows Ringway; a failure keeps it from running, and makes the exit code 1.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:\n  ringway doctor --tunnels 100000 --backends 8")]
@@ -40,6 +41,7 @@ pub fn doctor(
     features: Vec<(String, bool, String)>,
 ) -> anyhow::Result<ExitCode> {
     let mut findings = examine(&Host::read(), args);
+    findings.push(simd(Kernels::best().name()));
     findings.extend(features.into_iter().map(feature));
     let text = if args.json {
         json(&findings)?
