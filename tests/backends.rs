@@ -15,8 +15,8 @@ use std::net::{SocketAddr, TcpStream};
 use http::{Answer, assert_refused, header, refusals, start_text};
 use ringway::control::Running;
 use support::{
-    ACCEPT, Fixture, Puppet, client_frame, connect, metric, open_tunnel, read_frame, read_head,
-    right_answer, start, start_with, upgrade_head, wait_for_metric,
+    ACCEPT, Fixture, FullQueue, Puppet, client_frame, connect, metric, open_tunnel, read_frame,
+    read_head, right_answer, start, start_with, upgrade_head, wait_for_metric,
 };
 
 /// One client's upgrade at a puppet: Ringway's end of the client, and of the backend, its head read.
@@ -386,35 +386,4 @@ fn open_at(ringway: &Running, backend: SocketAddr) -> f64 {
 
 fn ask(ringway: &Running) -> Answer {
     http::ask(ringway.listening[0], upgrade_head("/ws").as_bytes())
-}
-
-/// A listener whose accept queue is full, so that the kernel drops every further SYN.
-struct FullQueue {
-    address: SocketAddr,
-    _listener: socket2::Socket,
-    _waiting: Vec<socket2::Socket>,
-}
-
-impl FullQueue {
-    fn new() -> Self {
-        use socket2::{Domain, Socket, Type};
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&any.into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        // One more than the backlog is taken; a few that are not are enough to be sure.
-        let waiting = (0..4).map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            // It is under way, which is all that is wanted.
-            let _ = socket.connect(&address.into());
-            socket
-        });
-        Self {
-            address,
-            _waiting: waiting.collect(),
-            _listener: listener,
-        }
-    }
 }

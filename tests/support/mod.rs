@@ -232,6 +232,37 @@ impl Puppet {
     }
 }
 
+/// A listener whose accept queue is full, so that the kernel drops every further SYN.
+pub struct FullQueue {
+    pub address: SocketAddr,
+    _listener: socket2::Socket,
+    _waiting: Vec<socket2::Socket>,
+}
+
+impl FullQueue {
+    pub fn new() -> Self {
+        use socket2::{Domain, Socket, Type};
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        // One more than the backlog is taken; a few that are not are enough to be sure.
+        let waiting = (0..4).map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // It is under way, which is all that is wanted.
+            let _ = socket.connect(&address.into());
+            socket
+        });
+        Self {
+            address,
+            _waiting: waiting.collect(),
+            _listener: listener,
+        }
+    }
+}
+
 /// The 101 that answers [`upgrade_head`].
 pub fn right_answer() -> String {
     format!(
