@@ -98,3 +98,50 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// A `ringway echo` of its own, for a backend that is killed. Killed when dropped, too.
+pub struct EchoProcess {
+    child: Child,
+    addresses: Vec<SocketAddr>,
+}
+
+impl EchoProcess {
+    /// As many backends in one process as there are addresses; the last is called `echo-N`, by their number.
+    pub fn start(addresses: &[SocketAddr]) -> Self {
+        let binds = addresses.iter().map(|one| format!("--bind={one}"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .arg("echo")
+            .args(binds)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = |line: String| line.rsplit(' ').next().unwrap().parse().unwrap();
+        let named = lines
+            .take(addresses.len())
+            .map(|line| address(line.unwrap()));
+        let addresses: Vec<_> = named.collect();
+        Self { child, addresses }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The signal 9: it gets no chance to say goodbye. Hands back where it listened.
+    pub fn kill(mut self) -> Vec<SocketAddr> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::take(&mut self.addresses)
+    }
+}
+
+impl Drop for EchoProcess {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
