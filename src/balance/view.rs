@@ -267,7 +267,8 @@ impl Found {
             }
             State::Up if ejection.awaits_trial(now) => Health::AwaitsTrial,
             State::Up => Health::Well,
-            State::Down if is_ours => Health::Down,
+            // A row changes before every worker has the new list: who still has the old one has a last resort in it.
+            State::Removed | State::Down if is_ours => Health::Down,
             _ => Health::Barred,
         };
         let found = Self {

@@ -13,7 +13,8 @@ pub enum State {
     Draining = 2,
     /// An operator took it out: as if it were down, and not even picked in a panic.
     Disabled = 3,
-    /// It is not configured any more.
+    /// It is not configured any more. Only who still goes by an older list sees it, and then as a last resort: until
+    /// the new list has come, nobody else may be in it.
     Removed = 4,
 }
 
@@ -40,7 +41,7 @@ impl State {
 
     /// Whether a pool in panic may still pick it: its health is doubted, but nobody has taken it out.
     pub const fn is_allowed(self) -> bool {
-        matches!(self, Self::Up | Self::Down)
+        matches!(self, Self::Up | Self::Down | Self::Removed)
     }
 }
 
