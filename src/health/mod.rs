@@ -20,7 +20,7 @@ mod settings;
 mod word;
 
 pub use abnormal::{AbnormalShare, abnormal};
-pub use passive::{failed, succeeded, trial_lost};
+pub use passive::{failed, succeeded, trial_lost, vouched};
 pub use probe::{ProbeMachine, Step, Verdict};
 pub use settings::{HttpProbe, ProbeKind, ProbeSettings, WebSocketProbe};
 pub use word::{WORDS, describe, returns_in};

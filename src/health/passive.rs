@@ -40,6 +40,19 @@ pub fn succeeded(table: &SlotTable, id: BackendId, took: Duration, now: Now) -> 
     returned
 }
 
+/// A handshake that began while its backend was out, in a panic, has succeeded: it is trusted again, whatever is left
+/// of its time. Or nobody would be trusted until the time is over, and every other pick in a panic would be of one
+/// that is not well. True if it had still been out.
+pub fn vouched(table: &SlotTable, id: BackendId, now: Now) -> bool {
+    let out = table.ejection(id);
+    let returned =
+        matches!(out.phase, Phase::Out) && table.replace_ejection(id, out, trusted(out, now));
+    if returned {
+        table.rose(id, now);
+    }
+    returned
+}
+
 /// The connection that was a backend's trial ended without a verdict: its client left. The next connection may try
 /// it at once, with its back-off as it was. True if there was a trial to give back.
 pub fn trial_lost(table: &SlotTable, id: BackendId, now: Now) -> bool {

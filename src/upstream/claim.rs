@@ -27,6 +27,8 @@ pub(super) struct Claim<'a> {
     started: Now,
     /// The backend was on trial when this began, so most likely this is the trial.
     on_trial: bool,
+    /// It was out, so this was begun in a panic.
+    in_panic: bool,
     judged: Cell<bool>,
     /// It is a tunnel's by now.
     open: bool,
@@ -36,7 +38,8 @@ impl<'a> Claim<'a> {
     /// Counts a connection to this backend as begun, unless it is full.
     pub(super) fn start(grounds: Grounds<'a>, member: &'a Member, now: Now) -> Option<Self> {
         let Grounds { pool, ledger, .. } = grounds;
-        let on_trial = ledger.table().ejection(member.id).phase == Phase::OnTrial;
+        let phase = ledger.table().ejection(member.id).phase;
+        let on_trial = phase == Phase::OnTrial;
         if !ledger.try_connect_started(member.id, pool.caps) {
             if on_trial {
                 health::trial_lost(ledger.table(), member.id, now);
@@ -48,6 +51,7 @@ impl<'a> Claim<'a> {
             member,
             started: now,
             on_trial,
+            in_panic: phase == Phase::Out,
             judged: Cell::new(false),
             open: false,
         })
@@ -93,9 +97,10 @@ impl<'a> Claim<'a> {
             return;
         }
         let (id, table) = (self.member.id, self.grounds.ledger.table());
-        if health::succeeded(table, id, now.since(self.started), now) {
+        let passed = health::succeeded(table, id, now.since(self.started), now);
+        if passed || (self.in_panic && health::vouched(table, id, now)) {
             let (pool, backend) = (&*self.grounds.pool.name, &*self.member.name);
-            tracing::info!(pool, backend, "a trial succeeded: the backend is back");
+            tracing::info!(pool, backend, "a handshake succeeded: the backend is back");
         }
     }
 
