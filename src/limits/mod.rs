@@ -303,7 +303,7 @@ pub const FLEET_REQUESTS_MAX: usize = 64;
 /// Probes under way at once: each is a descriptor and, with TLS or HTTP, some 100 KiB.
 pub const PROBES_AT_ONCE: usize = 256;
 /// How often the supervisor looks at what needs no event: what a full mailbox refused, how tunnels ended.
-pub const FLEET_TICK: Duration = Duration::from_secs(1);
+pub const FLEET_TICK: Duration = Duration::from_secs(5);
 /// How long the access log may take for its last lines when Ringway goes down.
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
 /// Orders that may wait for the log's writer.

@@ -215,7 +215,6 @@ const _: () = assert!(HANDSHAKES_PER_SOURCE.default < HANDSHAKES_MAX.default);
 const _: () = assert!(DRAIN_TIME.default.as_millis() < DRAIN_DEADLINE.default.as_millis());
 const _: () = assert!(DRAIN_TIME.most.as_millis() <= DRAIN_DEADLINE.most.as_millis());
 const _: () = assert!(ROUTE_PATH_BYTES_MAX < HEAD_LINE_BYTES_MAX);
-const _: () = assert!(EJECTION_TIME.default.as_millis() <= EJECTION_TIME_MAX.default.as_millis());
 const _: () =
     assert!(PROBE_UNSURE_INTERVAL.default.as_millis() <= PROBE_INTERVAL.default.as_millis());
 const _: () = assert!(
