@@ -195,5 +195,8 @@ fn route(id: RouteId, settings: &RouteSettings) -> Route {
         idle_timeout: settings.idle_timeout,
         stalled_write_timeout: settings.stalled_write_timeout,
         half_close_timeout: settings.half_close_timeout,
+        offers_deflate: true,
+        frames: None,
+        first_message: None,
     }
 }

@@ -5,12 +5,15 @@
 //! it, workers read it, and a newer one replaces it between two tunnels.
 
 mod ejection;
+mod first;
+mod frames;
 mod host;
 mod ids;
 mod key;
 mod ledger;
 mod maglev;
 mod pace;
+mod pointer;
 mod pool;
 mod registry;
 mod route;
@@ -22,12 +25,15 @@ mod sticky;
 mod table;
 
 pub use ejection::{Ejection, Phase};
+pub use first::{Decides, FirstMessage};
+pub use frames::{FrameRules, Heartbeats, OnMiss, Over, RateKey, RateRule, SlowConsumer};
 pub use host::HostPattern;
 pub use ids::{BackendId, PoolId, RouteId, Weight};
 pub use key::{HashKey, PathKey};
 pub use ledger::Ledger;
 pub use maglev::{Maglev, key_hash};
 pub use pace::Pace;
+pub use pointer::{JsonPointer, PointerError};
 pub use pool::{Hashing, Member, Members, PolicyKind, Pool};
 pub use registry::{Registry, TableFull};
 pub use route::{Route, RouteTable};

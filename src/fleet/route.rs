@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::first::FirstMessage;
+use super::frames::FrameRules;
 use super::host::{self, HostPattern};
 use super::ids::{PoolId, RouteId};
 use crate::http::OriginRules;
@@ -32,6 +34,12 @@ pub struct Route {
     pub stalled_write_timeout: Duration,
     /// How long one half may stay open after the other has ended.
     pub half_close_timeout: Duration,
+    /// Whether backends are offered the permessage-deflate that clients offer. Compressed messages cannot be looked into.
+    pub offers_deflate: bool,
+    /// What is done with the frames of its tunnels beyond the rules of RFC 6455; usually nothing.
+    pub frames: Option<Arc<FrameRules>>,
+    /// Whether the client's first message decides where it goes, and how.
+    pub first_message: Option<Arc<FirstMessage>>,
 }
 
 /// All routes of a snapshot, laid out for looking up.
@@ -195,6 +203,9 @@ mod tests {
             idle_timeout: second,
             stalled_write_timeout: second,
             half_close_timeout: second,
+            offers_deflate: true,
+            frames: None,
+            first_message: None,
         }
     }
 

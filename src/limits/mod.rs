@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+mod frames;
 mod settings;
 mod tools;
 
+pub use frames::*;
 pub use settings::*;
 pub use tools::*;
 
@@ -129,6 +131,9 @@ pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_PAYLOAD_BYTES_MAX - CLOSE_CODE
 /// The longest Close frame: a short header, a mask key, the code and the reason.
 pub const CLOSE_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_PAYLOAD_BYTES_MAX;
 
+/// The longest control frame: a short header, a mask key and the payload.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_PAYLOAD_BYTES_MAX;
+
 // A masked Close header and its code are withheld together, in the room of one header.
 const _: () = assert!(2 + 4 + CLOSE_CODE_BYTES <= FRAME_HEADER_BYTES_MAX);
 // --- Backends, pools and routes ---
@@ -194,6 +199,26 @@ const _: () = assert!(BACKENDS_MAX as u64 * WEIGHT_MAX as u64 <= u32::MAX as u64
 const _: () = assert!(TURNS_SKIPPED_MAX > CONNECT_TRIES_MAX as u32);
 const _: () = assert!(MAGLEV_MEMBERS_FEW * 100 <= MAGLEV_PLACES_FEW as usize);
 const _: () = assert!(BACKENDS_MAX * 40 <= MAGLEV_PLACES_MANY as usize);
+
+// --- Routing by the first message ---
+
+/// Steps from the root of a document to its key. Real messages have it one to three deep.
+pub const JSON_POINTER_TOKENS_MAX: usize = 16;
+/// The longest JSON pointer: a name of ordinary length for each step.
+pub const JSON_POINTER_BYTES_MAX: usize = 256;
+/// How deep arrays and objects may stand in each other. Half of what serde_json allows, so that whatever gets by
+/// here can be read by backends that recurse.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// The longest key: room names, user ids and UUIDs are far below, and logs may quote it.
+pub const JSON_KEY_BYTES_MAX: usize = 256;
+/// Up to this message a reader keeps its memory for the next one. At worst, if each byte were a value of its own,
+/// that is some 30 bytes for each byte, half a MiB a core; ordinary messages take three.
+pub const JSON_KEEP_BYTES: usize = 16 * 1024;
+
+const _: () = assert!(JSON_POINTER_TOKENS_MAX <= JSON_DEPTH_MAX);
+const _: () = assert!(2 * JSON_POINTER_TOKENS_MAX <= JSON_POINTER_BYTES_MAX);
+const _: () = assert!(JSON_KEY_BYTES_MAX < JSON_KEEP_BYTES);
+
 // --- Tunnels ---
 
 /// Copied bytes that may wait for a slow reader before its source is no longer read. With what one turn

@@ -3,7 +3,7 @@
 use super::{BackendFailure, Counter, EndReason, Gauge, Histogram, Refusal};
 
 /// Places for the frame rules of RFC 6455; the `ws` room numbers its rules below this and names them.
-pub const RULES: usize = 16;
+pub const RULES: usize = 32;
 
 /// From the accept to the answer: 128 µs to 67 s, doubling.
 pub type HandshakeTimes = Histogram<7, 1, 20>;

@@ -44,6 +44,36 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Feeds `source` to `text`, unmasked if there is a `key`; `came` counts the payload bytes of the frame that went
+    /// before. Fails with the place of the first byte after which no text is left, however the stream is cut.
+    pub fn check(
+        &mut self,
+        source: &[u8],
+        key: Option<[u8; 4]>,
+        came: u64,
+        text: &mut Utf8Stream,
+    ) -> Result<(), usize> {
+        let before = *text;
+        let phase = (came % 4) as usize;
+        let checked = match key {
+            Some(key) => self.unmask_and_check(source, key, phase, text),
+            None => text.feed(source),
+        };
+        checked.map_err(|InvalidUtf8| {
+            let unmasked = source.iter().enumerate().map(|(place, byte)| match key {
+                Some(key) => byte ^ key[(phase + place) % 4],
+                None => *byte,
+            });
+            let mut again = before;
+            let broken = unmasked
+                .map(|byte| again.feed(&[byte]))
+                .position(|fed| fed.is_err());
+            broken.expect("invariant: however the bytes are cut, the text breaks at one of them")
+        })
+    }
+}
+
 /// How much is unmasked before it is checked. A bound of this room alone: it fits the smallest first caches
 /// (32 KiB) beside the payload it is made from.
 const BLOCK_BYTES: usize = 4 * 1024;

@@ -2,6 +2,7 @@
 
 use super::header::{FrameHeader, Opcode};
 use super::mask::apply_mask;
+use super::rule::Rule;
 use crate::limits::{
     CLOSE_CODE_BYTES, CLOSE_FRAME_BYTES_MAX, CLOSE_REASON_BYTES_MAX, FRAME_HEADER_BYTES_MAX,
 };
@@ -68,6 +69,24 @@ pub fn close_frame(code: u16, reason: &str, mask: Option<[u8; 4]>) -> CloseFrame
 /// registry), those of libraries (3000 to 3999) and those of applications (4000 to 4999).
 pub const fn may_travel(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// The code that the unmasked payload of a Close frame carries, 1005 if it is empty (RFC 6455 section 7.1.5). It must
+/// be one that may travel, and the reason behind it UTF-8.
+pub(super) fn code_of(payload: &[u8]) -> Result<u16, Rule> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() {
+            Ok(NO_CODE)
+        } else {
+            Err(Rule::CloseLength)
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !may_travel(code) {
+        return Err(Rule::CloseCode);
+    }
+    std::str::from_utf8(reason).map_err(|_| Rule::InvalidUtf8)?;
+    Ok(code)
 }
 
 /// The purpose was fulfilled; either side sends it.

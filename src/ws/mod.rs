@@ -1,20 +1,30 @@
 //! RFC 6455 frames as pure bytes: slices in, verdicts out. Knows no socket and no clock.
 
+mod bucket;
 pub mod close;
+mod control;
+mod frames;
 mod fuzz;
 mod header;
+mod inspector;
 mod mask;
 #[cfg(test)]
 mod oracle;
+mod passage;
 mod rule;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
+pub use bucket::{Bucket, Rate};
 pub use close::{CloseFrame, close_frame};
+pub use control::{ControlFrame, Rendered};
+pub use frames::{FrameLimits, Inspect, Opcodes, Watch};
 #[doc(hidden)]
 pub use fuzz::fuzz_scanner;
 pub use header::{Decoded, FrameHeader, Opcode};
+pub use inspector::{Admission, Host, Inspector};
 pub use mask::apply_mask;
+pub use passage::{Ends, Passage, Piece, Source};
 pub use rule::Rule;
 pub use scanner::{Held, Scan, Scanner, Sender, Verdict};

@@ -1,8 +1,9 @@
-//! The rules of RFC 6455 that a frame can break, and what we tell the one who broke them.
+//! The rules that a frame can break, those of RFC 6455 and those of a route, and what we tell the one who broke them.
 
 use super::close;
 
-/// A broken rule (security rule 12). The sender of the direction is to blame for every one of them.
+/// A broken rule (security rule 12). The sender of the direction is to blame for every one of them, but for
+/// [`Self::AssemblyFull`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Rule {
@@ -31,6 +32,22 @@ pub enum Rule {
     CloseLength,
     /// A close code that may not travel (section 7.4).
     CloseCode,
+    /// Text, or the reason of a Close frame, that is not UTF-8 (sections 5.6 and 8.1).
+    InvalidUtf8,
+    /// A frame longer than the route allows.
+    FrameTooLarge,
+    /// A message longer than the route allows, its fragments together.
+    MessageTooLarge,
+    /// A message of more frames than the route allows.
+    TooManyFragments,
+    /// A kind of frame that the route does not take.
+    OpcodeNotAllowed,
+    /// More control frames in a second than the route allows.
+    ControlRate,
+    /// More messages or bytes in a second than the route allows.
+    MessageRate,
+    /// The worker holds as many half messages as it may: ours to answer for, not the sender's.
+    AssemblyFull,
 }
 
 impl Rule {
@@ -48,11 +65,36 @@ impl Rule {
         Self::DataInsideFragments,
         Self::CloseLength,
         Self::CloseCode,
+        Self::InvalidUtf8,
+        Self::FrameTooLarge,
+        Self::MessageTooLarge,
+        Self::TooManyFragments,
+        Self::OpcodeNotAllowed,
+        Self::ControlRate,
+        Self::MessageRate,
+        Self::AssemblyFull,
     ];
 
-    /// The close code for whoever broke the rule: always 1002.
+    /// The close code for whoever broke the rule (RFC 6455 section 7.4.1).
     pub const fn close_code(self) -> u16 {
-        close::PROTOCOL_ERROR
+        match self {
+            Self::InvalidUtf8 => close::INVALID_PAYLOAD,
+            Self::FrameTooLarge | Self::MessageTooLarge => close::TOO_BIG,
+            Self::TooManyFragments
+            | Self::OpcodeNotAllowed
+            | Self::ControlRate
+            | Self::MessageRate => close::POLICY,
+            Self::AssemblyFull => close::TRY_AGAIN_LATER,
+            _ => close::PROTOCOL_ERROR,
+        }
+    }
+
+    /// Whether RFC 6455 itself is broken, and not a rule of the route.
+    pub const fn is_of_the_protocol(self) -> bool {
+        matches!(
+            self.close_code(),
+            close::PROTOCOL_ERROR | close::INVALID_PAYLOAD
+        )
     }
 
     /// The reason that travels in the Close frame.
@@ -70,6 +112,14 @@ impl Rule {
             Self::DataInsideFragments => "a message starts inside a fragmented one",
             Self::CloseLength => "a close frame carries half a code",
             Self::CloseCode => "a close frame carries a code that may not be sent",
+            Self::InvalidUtf8 => "a text or a close reason is not UTF-8",
+            Self::FrameTooLarge => "a frame is longer than allowed here",
+            Self::MessageTooLarge => "a message is longer than allowed here",
+            Self::TooManyFragments => "a message has more fragments than allowed here",
+            Self::OpcodeNotAllowed => "this kind of frame is not allowed here",
+            Self::ControlRate => "too many control frames in a second",
+            Self::MessageRate => "too many messages or bytes in a second",
+            Self::AssemblyFull => "too many messages are under way, try again later",
         }
     }
 
@@ -88,6 +138,14 @@ impl Rule {
             Self::DataInsideFragments => "data_inside_fragments",
             Self::CloseLength => "close_length",
             Self::CloseCode => "close_code",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::MessageTooLarge => "message_too_large",
+            Self::TooManyFragments => "too_many_fragments",
+            Self::OpcodeNotAllowed => "opcode_not_allowed",
+            Self::ControlRate => "control_rate",
+            Self::MessageRate => "message_rate",
+            Self::AssemblyFull => "assembly_full",
         }
     }
 
@@ -117,7 +175,7 @@ mod tests {
     fn every_reason_fits_a_close_frame_uncut() {
         for rule in Rule::ALL {
             assert!(rule.reason().len() <= CLOSE_REASON_BYTES_MAX);
-            assert_eq!(rule.close_code(), 1002);
+            assert!(close::may_travel(rule.close_code()));
         }
     }
 }

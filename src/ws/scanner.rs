@@ -1,7 +1,7 @@
 //! Finds the frames in one direction of a tunnel by their headers alone. Never looks at a payload.
 
 use super::close;
-use super::header::{FIN_BIT, LENGTH_16, Lead, MASK_BIT, Opcode, RSV1};
+use super::header::{Decoded, FIN_BIT, FrameHeader, LENGTH_16, Lead, MASK_BIT, Opcode, RSV1};
 use super::rule::Rule;
 use crate::limits::{CLOSE_CODE_BYTES, FRAME_HEADER_BYTES_MAX};
 
@@ -60,7 +60,7 @@ pub struct Held {
 }
 
 impl Held {
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         bytes: [0; FRAME_HEADER_BYTES_MAX],
         filled: 0,
     };
@@ -81,12 +81,27 @@ impl Held {
     }
 
     /// Takes as much of `from` as there is room for.
-    fn top_up(&mut self, from: &[u8]) {
+    pub(super) fn top_up(&mut self, from: &[u8]) {
         for (room, byte) in self.bytes[usize::from(self.filled)..].iter_mut().zip(from) {
             *room = *byte;
             self.filled += 1;
         }
     }
+}
+
+/// What comes next in a direction that somebody looks into, as [`Scanner::step`] finds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// The chunk is used up, or the verdict is final. The start of a header may be withheld.
+    Over,
+    /// A header is whole and legal. So many bytes of it are in this chunk; `prefix` came before.
+    Opened {
+        header: FrameHeader,
+        prefix: Held,
+        bytes: usize,
+    },
+    /// So many bytes of the payload under way. A frame without payload has no such step.
+    Payload(usize),
 }
 
 /// Scans the frame headers of one direction; payloads are skipped by arithmetic.
@@ -158,6 +173,80 @@ impl Scanner {
             self.pass_payload(chunk, &mut scan);
         }
         scan
+    }
+
+    /// Takes the next step into `rest`, for whoever looks at each frame. Cutting the stream elsewhere gives the same
+    /// headers and the same bytes between them. What a Close frame carries is payload here as any other; its code is
+    /// for the caller to judge, who says so with [`Self::closed`].
+    pub(super) fn step(&mut self, rest: &[u8]) -> Step {
+        if rest.is_empty() || self.verdict != Verdict::Pass {
+            return Step::Over;
+        }
+        if self.remaining > 0 {
+            let bytes =
+                usize::try_from(self.remaining).map_or(rest.len(), |left| left.min(rest.len()));
+            self.remaining -= bytes as u64;
+            return Step::Payload(bytes);
+        }
+        let mut header = self.held;
+        header.top_up(rest);
+        match self.open_alone(header.as_bytes()) {
+            Ok(Some((found, header_bytes))) => {
+                let prefix = std::mem::replace(&mut self.held, Held::EMPTY);
+                Step::Opened {
+                    header: found,
+                    bytes: header_bytes - prefix.len(),
+                    prefix,
+                }
+            }
+            Ok(None) => {
+                self.held = header;
+                Step::Over
+            }
+            Err(rule) => {
+                self.stop(rule);
+                Step::Over
+            }
+        }
+    }
+
+    /// Opens the frame whose header stands at the start of `bytes`, by the header alone.
+    fn open_alone(&mut self, bytes: &[u8]) -> Result<Option<Decoded>, Rule> {
+        let Some((lead, payload_bytes)) = self.legal_lead(bytes)? else {
+            return Ok(None);
+        };
+        let Some(header) = bytes.get(..lead.header_bytes()) else {
+            return Ok(None);
+        };
+        if !lead.opcode.is_control() {
+            self.in_message = !lead.fin;
+        }
+        self.remaining = payload_bytes;
+        let header = FrameHeader {
+            fin: lead.fin,
+            rsv: lead.rsv,
+            opcode: lead.opcode,
+            mask: header.last_chunk().copied().filter(|_| lead.masked),
+            payload_bytes,
+        };
+        Ok(Some((header, lead.header_bytes())))
+    }
+
+    /// How much of the payload under way is still to come.
+    pub(super) const fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// A Close frame with this code is whole and legal.
+    pub(super) fn closed(&mut self, code: u16) {
+        self.close_code = Some(code);
+        self.verdict = Verdict::Closed;
+    }
+
+    /// Makes this the verdict: a header, or somebody who looks closer, has found a rule broken.
+    pub(super) fn stop(&mut self, rule: Rule) {
+        self.held = Held::EMPTY;
+        self.verdict = Verdict::Violation(rule);
     }
 
     /// Bytes of a cut frame header that are withheld so far; none once the verdict is final.
@@ -258,12 +347,7 @@ impl Scanner {
     /// for more and has changed nothing. The checks run in the order of the bytes, so that a header
     /// refused from a few of them is refused for the same rule from all of them.
     fn read_header(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rule> {
-        let Some(&[first, second]) = bytes.first_chunk() else {
-            return Ok(None);
-        };
-        let lead = Lead::read(first, second)?;
-        self.check_lead(lead)?;
-        let Some(payload_bytes) = lead.payload_bytes(bytes)? else {
+        let Some((lead, payload_bytes)) = self.legal_lead(bytes)? else {
             return Ok(None);
         };
         let header_bytes = lead.header_bytes();
@@ -282,6 +366,18 @@ impl Scanner {
         self.ends_message = lead.fin && !lead.opcode.is_control();
         self.remaining = payload_bytes - code_bytes as u64;
         Ok(Some(header.len()))
+    }
+
+    /// The first two bytes of a header and the length behind them, if they are there and break no rule.
+    #[inline]
+    fn legal_lead(&self, bytes: &[u8]) -> Result<Option<(Lead, u64)>, Rule> {
+        let Some(&[first, second]) = bytes.first_chunk() else {
+            return Ok(None);
+        };
+        let lead = Lead::read(first, second)?;
+        self.check_lead(lead)?;
+        let payload_bytes = lead.payload_bytes(bytes)?;
+        Ok(payload_bytes.map(|payload_bytes| (lead, payload_bytes)))
     }
 
     /// Checks what depends on the direction, its history and what was negotiated.
@@ -319,8 +415,7 @@ impl Scanner {
     }
 
     fn refuse(&mut self, rule: Rule, scan: &mut Scan) {
-        self.held = Held::EMPTY;
-        self.verdict = Verdict::Violation(rule);
+        self.stop(rule);
         scan.verdict = self.verdict;
     }
 }

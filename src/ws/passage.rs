@@ -1,0 +1,110 @@
+//! What goes on of a chunk that was looked into: pieces of it in order, and copies of what was held back before.
+
+use std::ops::Range;
+
+/// Where the bytes of a piece stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the chunk that was fed.
+    Chunk,
+    /// In [`Passage::copied`]: they came with earlier chunks.
+    Copied,
+}
+
+/// What the last byte of a piece ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Nothing: the rest of the frame follows with a later piece.
+    Nothing,
+    /// A frame, but not its message.
+    Frame,
+    /// A message.
+    Message,
+    /// A Ping or a Pong, which may stand inside of a message.
+    Control,
+    /// A Close frame, and with it the direction.
+    Close,
+}
+
+/// Bytes that go on together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Where they stand.
+    pub source: Source,
+    /// Their first place there.
+    pub from: usize,
+    /// The place behind their last.
+    pub to: usize,
+    /// What the last of them ends.
+    pub ends: Ends,
+}
+
+impl Piece {
+    /// Their places.
+    pub const fn range(&self) -> Range<usize> {
+        self.from..self.to
+    }
+}
+
+/// What goes on, in order. Used again for every chunk of a worker, so the steady path allocates nothing.
+#[derive(Debug, Default)]
+pub struct Passage {
+    /// The pieces, each behind the one before it.
+    pub pieces: Vec<Piece>,
+    /// What pieces of [`Source::Copied`] name.
+    pub copied: Vec<u8>,
+    /// Data messages whose last byte goes on.
+    pub messages: u32,
+    /// Every frame is a piece of its own. Otherwise what stands together in the chunk is one piece, which ends what
+    /// its last byte ends.
+    pub by_frame: bool,
+}
+
+impl Passage {
+    /// Forgets the last chunk.
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.copied.clear();
+        self.messages = 0;
+    }
+
+    /// Lets part of the chunk go on.
+    pub(super) fn release(&mut self, from: usize, to: usize, ends: Ends) {
+        self.messages += u32::from(ends == Ends::Message);
+        if let Some(last) = self.pieces.last_mut()
+            && last.source == Source::Chunk
+            && last.to == from
+            && (!self.by_frame || last.ends == Ends::Nothing)
+        {
+            last.to = to;
+            last.ends = ends;
+        } else {
+            self.push(Source::Chunk, (from, to), ends);
+        }
+    }
+
+    /// Lets a copy go on.
+    pub(super) fn release_copy(&mut self, bytes: &[u8], ends: Ends) {
+        self.messages += u32::from(ends == Ends::Message);
+        let from = self.copied.len();
+        self.copied.extend_from_slice(bytes);
+        self.push(Source::Copied, (from, self.copied.len()), ends);
+    }
+
+    fn push(&mut self, source: Source, (from, to): (usize, usize), ends: Ends) {
+        self.pieces.push(Piece {
+            source,
+            from,
+            to,
+            ends,
+        });
+    }
+
+    /// The bytes of a piece of `chunk`.
+    pub fn bytes<'a>(&'a self, piece: &Piece, chunk: &'a [u8]) -> &'a [u8] {
+        match piece.source {
+            Source::Chunk => &chunk[piece.range()],
+            Source::Copied => &self.copied[piece.range()],
+        }
+    }
+}
