@@ -300,11 +300,12 @@ impl Inspector {
         if self.under == Under::Control {
             self.control.take(part);
         } else {
-            desk.host.data(part, self.key, self.came);
-            let good = self.check_text(desk.scratch, part, ends);
-            if let Err(broken_at) = good {
-                if self.under == Under::Streamed && broken_at > 0 {
-                    desk.out.release(from, from + broken_at, Ends::Nothing);
+            let checked = self.check_text(desk.scratch, part, ends);
+            let good = checked.err().unwrap_or(bytes);
+            desk.host.data(&part[..good], self.key, self.came);
+            if checked.is_err() {
+                if self.under == Under::Streamed && good > 0 {
+                    desk.out.release(from, from + good, Ends::Nothing);
                 }
                 return Err(Rule::InvalidUtf8);
             }

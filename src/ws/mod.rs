@@ -6,7 +6,11 @@ mod control;
 mod frames;
 mod fuzz;
 mod header;
+mod heartbeat;
 mod inspector;
+mod inspector_fuzz;
+#[cfg(test)]
+mod inspector_tests;
 mod mask;
 #[cfg(test)]
 mod oracle;
@@ -23,7 +27,10 @@ pub use frames::{FrameLimits, Inspect, Opcodes, Watch};
 #[doc(hidden)]
 pub use fuzz::fuzz_scanner;
 pub use header::{Decoded, FrameHeader, Opcode};
+pub use heartbeat::{Beat, Heartbeat, Pace, Pong};
 pub use inspector::{Admission, Host, Inspector};
+#[doc(hidden)]
+pub use inspector_fuzz::fuzz_inspector;
 pub use mask::apply_mask;
 pub use passage::{Ends, Passage, Piece, Source};
 pub use rule::Rule;
