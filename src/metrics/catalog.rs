@@ -1,128 +1,9 @@
 //! Every metric there is: one table of names, helps, types, labels and the cell each value is read from.
 
-use super::text::BackendSample;
-use super::{
-    BackendFailure, ControlCounters, Counter, EndReason, HistogramReading, Refusal, Traffic,
-    WorkerCounters,
+use super::metric::{
+    Metric, POOL_BACKEND, Source, WORKER, WORKER_DIRECTION, WORKER_REASON, counter, gauge, times,
 };
-use crate::sys::proc::ProcessUsage;
-
-/// One metric, as Prometheus sees it.
-#[derive(Debug)]
-pub struct Metric {
-    /// The name; counters end in `_total`, durations in `_seconds`.
-    pub name: &'static str,
-    /// The sentence after `# HELP`.
-    pub help: &'static str,
-    /// What the value does over time.
-    pub kind: Kind,
-    /// The labels, in the order they are printed.
-    pub labels: &'static [&'static str],
-    /// Where the values are read.
-    pub(super) source: Source,
-}
-
-/// What a metric's value does over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows.
-    Counter,
-    /// It rises and falls.
-    Gauge,
-    /// Counts in buckets, their sum and their number.
-    Histogram,
-}
-
-impl Kind {
-    /// The word after `# TYPE`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// Where the values of a metric are read.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
-    /// One value a worker.
-    Worker(fn(&WorkerCounters) -> u64),
-    /// Two values a worker: one for each direction.
-    Directions(fn(&Traffic) -> u64),
-    /// One value a worker for each reason of a closed list.
-    Reasons(fn(&WorkerCounters) -> &[Counter], fn(usize) -> &'static str),
-    /// One value a worker for each frame rule that has a name.
-    Rules,
-    /// One histogram a worker.
-    Times(fn(&WorkerCounters) -> HistogramReading),
-    /// One value a backend.
-    Backend(fn(&BackendSample) -> u64),
-    /// One time a backend in microseconds, printed in seconds; absent where there is none.
-    BackendTime(fn(&BackendSample) -> Option<u64>),
-    /// One value a backend for each kind of failure.
-    BackendFailures,
-    /// Always 1 for each backend, with its state as a label.
-    BackendState,
-    /// One value of the control thread.
-    Control(fn(&ControlCounters) -> u64),
-    /// One value of the process, absent where the kernel does not tell.
-    Process(fn(&ProcessUsage) -> Option<f64>),
-    /// Whether Ringway is going down.
-    Draining,
-    /// Always 1, with the version as its label.
-    Build,
-}
-
-const WORKER: &[&str] = &["worker"];
-const WORKER_REASON: &[&str] = &["worker", "reason"];
-const WORKER_DIRECTION: &[&str] = &["worker", "direction"];
-const POOL_BACKEND: &[&str] = &["pool", "backend"];
-
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    source: Source,
-) -> Metric {
-    Metric {
-        name,
-        help,
-        kind: Kind::Counter,
-        labels,
-        source,
-    }
-}
-
-const fn gauge(
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    source: Source,
-) -> Metric {
-    Metric {
-        name,
-        help,
-        kind: Kind::Gauge,
-        labels,
-        source,
-    }
-}
-
-const fn times(
-    name: &'static str,
-    help: &'static str,
-    read: fn(&WorkerCounters) -> HistogramReading,
-) -> Metric {
-    Metric {
-        name,
-        help,
-        kind: Kind::Histogram,
-        labels: WORKER,
-        source: Source::Times(read),
-    }
-}
+use super::{BackendFailure, EndReason, Refusal};
 
 /// Every metric, in the order `/metrics` prints them.
 pub const CATALOG: &[Metric] = &[
@@ -450,6 +331,7 @@ pub const CATALOG: &[Metric] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Kind;
 
     #[test]
     fn names_are_distinct_and_follow_the_conventions() {

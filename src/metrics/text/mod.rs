@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::catalog::Source;
+use super::metric::Source;
 use super::{
     BackendFailure, CATALOG, ControlCounters, HistogramReading, Metric, RULES, WorkerCounters,
 };
