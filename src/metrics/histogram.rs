@@ -1,27 +1,32 @@
-//! Durations in fixed buckets, each a power of two wide; one writer, no allocation, one shift to find the bucket.
+//! Durations and sizes in fixed buckets, bounded by powers of two; one writer, no allocation, one shift to find the
+//! bucket.
 
 use std::time::Duration;
 
 use super::Counter;
 
-/// A histogram of durations. Bucket `i` holds what lasted at most `2^(FIRST + i * STEP)` microseconds, and
-/// one more bucket holds the rest. Exactly one thread may call [`Histogram::observe`].
+/// A histogram of whole numbers. Bucket `i` holds what is at most `2^(FIRST + i * STEP)`, and one more bucket
+/// holds the rest. Durations are counted in microseconds. Exactly one thread may write to it.
 #[derive(Debug)]
 pub struct Histogram<const FIRST: u32, const STEP: u32, const BUCKETS: usize> {
     counts: [Counter; BUCKETS],
     beyond: Counter,
-    sum_us: Counter,
+    sum: Counter,
 }
 
 impl<const FIRST: u32, const STEP: u32, const BUCKETS: usize> Histogram<FIRST, STEP, BUCKETS> {
     /// Counts one duration.
     pub fn observe(&self, duration: Duration) {
-        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.count(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one number.
+    pub fn count(&self, value: u64) {
         self.counts
-            .get(Self::bucket(us))
+            .get(Self::bucket(value))
             .unwrap_or(&self.beyond)
             .add(1);
-        self.sum_us.add(us);
+        self.sum.add(value);
     }
 
     /// The buckets as they are now. Each is read on its own, so the writer may be one step further in a later one.
@@ -32,14 +37,14 @@ impl<const FIRST: u32, const STEP: u32, const BUCKETS: usize> Histogram<FIRST, S
                 .map(|(place, count)| (1 << (FIRST + place * STEP), count.get()))
                 .collect(),
             beyond: self.beyond.get(),
-            sum_us: self.sum_us.get(),
+            sum: self.sum.get(),
         }
     }
 
-    /// The first bucket whose bound is not below `us`; it may be past the last.
-    const fn bucket(us: u64) -> usize {
-        // The number of bits of `us - 1` is the exponent of the smallest power of two that is not below `us`.
-        let exponent = u64::BITS - us.saturating_sub(1).leading_zeros();
+    /// The first bucket whose bound is not below `value`; it may be past the last.
+    const fn bucket(value: u64) -> usize {
+        // The number of bits of `value - 1` is the exponent of the smallest power of two that is not below it.
+        let exponent = u64::BITS - value.saturating_sub(1).leading_zeros();
         exponent.saturating_sub(FIRST).div_ceil(STEP) as usize
     }
 }
@@ -51,7 +56,7 @@ impl<const FIRST: u32, const STEP: u32, const BUCKETS: usize> Default
         Self {
             counts: std::array::from_fn(|_| Counter::new()),
             beyond: Counter::new(),
-            sum_us: Counter::new(),
+            sum: Counter::new(),
         }
     }
 }
@@ -59,12 +64,30 @@ impl<const FIRST: u32, const STEP: u32, const BUCKETS: usize> Default
 /// What a histogram held when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistogramReading {
-    /// The upper bound of each bucket in microseconds, and how many fell into it (not cumulated).
+    /// The upper bound of each bucket, and how many fell into it (not cumulated).
     pub buckets: Vec<(u64, u64)>,
-    /// How many lasted longer than the last bound.
+    /// How many were larger than the last bound.
     pub beyond: u64,
-    /// The sum of all durations in microseconds.
-    pub sum_us: u64,
+    /// The sum of all that was counted.
+    pub sum: u64,
+}
+
+impl HistogramReading {
+    /// How many were counted.
+    pub fn total(&self) -> u64 {
+        let within = self.buckets.iter().map(|(_, count)| count);
+        within.fold(self.beyond, |total, count| total.wrapping_add(*count))
+    }
+
+    /// Adds what another histogram of the same type held. A sum wraps as the counters themselves do.
+    pub fn add(&mut self, other: &Self) {
+        debug_assert_eq!(self.buckets.len(), other.buckets.len());
+        for ((_, count), (_, more)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count = count.wrapping_add(*more);
+        }
+        self.beyond = self.beyond.wrapping_add(other.beyond);
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
 }
 
 #[cfg(test)]
@@ -101,8 +124,28 @@ mod tests {
             HistogramReading {
                 buckets: vec![(4, 1), (16, 1), (64, 1)],
                 beyond: 2,
-                sum_us: 1_000_099,
+                sum: 1_000_099,
             }
         );
+    }
+
+    #[test]
+    fn two_readings_are_added_bucket_by_bucket() {
+        let (one, two) = (Small::default(), Small::default());
+        one.count(1);
+        one.count(65);
+        two.count(3);
+        two.count(64);
+        let mut both = one.read();
+        both.add(&two.read());
+        assert_eq!(
+            both,
+            HistogramReading {
+                buckets: vec![(4, 2), (16, 0), (64, 1)],
+                beyond: 1,
+                sum: 133,
+            }
+        );
+        assert_eq!(both.total(), 4);
     }
 }

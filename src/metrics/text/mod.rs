@@ -104,7 +104,7 @@ impl Page {
             Source::Draining => self.line(format_args!("{name} {}", u8::from(extra.draining))),
             Source::Build => {
                 let labels = labels(metric, &[env!("CARGO_PKG_VERSION")]);
-                self.line(format_args!("{name}{labels} 1"));
+                self.line(format_args!("{name}{{{labels}}} 1"));
             }
             Source::Worker(_)
             | Source::Directions(_)
@@ -125,7 +125,7 @@ impl Page {
             Source::BackendTime(read) => {
                 if let Some(us) = read(row) {
                     let labels = labels(metric, &[pool, backend]);
-                    self.line(format_args!("{}{labels} {}", metric.name, seconds(us)));
+                    self.line(format_args!("{}{{{labels}}} {}", metric.name, seconds(us)));
                 }
             }
             Source::BackendFailures => {
@@ -159,32 +159,41 @@ impl Page {
                     self.value(metric, &[number, rule], count.get());
                 }
             }
-            Source::Times(read) => self.histogram(metric.name, number, &read(worker)),
+            Source::Times(read) => {
+                self.histogram(metric, &[number], &read(worker), seconds);
+            }
             _ => {}
         }
     }
 
-    fn histogram(&mut self, name: &str, worker: &str, reading: &HistogramReading) {
-        let mut so_far = 0;
-        for (bound_us, count) in &reading.buckets {
-            so_far += count;
-            let bound = seconds(*bound_us);
+    /// Buckets, sum and number of one histogram; `print` writes its unit.
+    fn histogram(
+        &mut self,
+        metric: &Metric,
+        values: &[&str],
+        reading: &HistogramReading,
+        print: fn(u64) -> String,
+    ) {
+        let (name, labels) = (metric.name, labels(metric, values));
+        let mut so_far: u64 = 0;
+        for (bound, count) in &reading.buckets {
+            so_far = so_far.wrapping_add(*count);
+            let bound = print(*bound);
             self.line(format_args!(
-                "{name}_bucket{{worker=\"{worker}\",le=\"{bound}\"}} {so_far}"
+                "{name}_bucket{{{labels},le=\"{bound}\"}} {so_far}"
             ));
         }
-        so_far += reading.beyond;
-        let sum = seconds(reading.sum_us);
+        let (total, sum) = (reading.total(), print(reading.sum));
         self.line(format_args!(
-            "{name}_bucket{{worker=\"{worker}\",le=\"+Inf\"}} {so_far}"
+            "{name}_bucket{{{labels},le=\"+Inf\"}} {total}"
         ));
-        self.line(format_args!("{name}_sum{{worker=\"{worker}\"}} {sum}"));
-        self.line(format_args!("{name}_count{{worker=\"{worker}\"}} {so_far}"));
+        self.line(format_args!("{name}_sum{{{labels}}} {sum}"));
+        self.line(format_args!("{name}_count{{{labels}}} {total}"));
     }
 
     fn value(&mut self, metric: &Metric, values: &[&str], value: u64) {
         let labels = labels(metric, values);
-        self.line(format_args!("{}{labels} {value}", metric.name));
+        self.line(format_args!("{}{{{labels}}} {value}", metric.name));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
@@ -194,10 +203,10 @@ impl Page {
     }
 }
 
-/// `{worker="0",reason="no_route"}`: the metric's label names with these values.
+/// `worker="0",reason="no_route"`: the metric's label names with these values.
 fn labels(metric: &Metric, values: &[&str]) -> String {
     debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
-    let mut text = String::from("{");
+    let mut text = String::new();
     for (place, (name, value)) in metric.labels.iter().zip(values).enumerate() {
         if place > 0 {
             text.push(',');
@@ -207,7 +216,6 @@ fn labels(metric: &Metric, values: &[&str]) -> String {
         escape(&mut text, value);
         text.push('"');
     }
-    text.push('}');
     text
 }
 
