@@ -1,8 +1,11 @@
 //! What is counted: one writer per cell, one catalogue of names, one text encoder.
 
 mod catalog;
+mod close_codes;
 mod control;
 mod counter;
+mod flow;
+mod flows;
 mod histogram;
 mod metric;
 mod reason;
@@ -10,10 +13,13 @@ mod text;
 mod worker;
 
 pub use catalog::CATALOG;
+pub use close_codes::CloseCodes;
 pub use control::ControlCounters;
 pub use counter::{Counter, Gauge};
+pub use flow::{FlowCounters, FlowSide, FlowTraffic, RoundTrips, Sizes};
+pub use flows::{FlowLabels, FlowRow, Flows};
 pub use histogram::{Histogram, HistogramReading};
 pub use metric::{Kind, Metric};
-pub use reason::{BackendFailure, EndReason, Party, Refusal};
+pub use reason::{BackendFailure, Dropped, EndReason, Party, Refusal};
 pub use text::{BackendSample, CONTENT_TYPE, Extra, render};
 pub use worker::{HandshakeTimes, RULES, Traffic, TunnelTimes, WorkerCounters};

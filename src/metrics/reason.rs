@@ -117,6 +117,16 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a message was not passed on though its tunnel lives.
+    Dropped {
+        /// It was over a rate.
+        Rate => "rate",
+        /// It waited for a slow consumer and made room for a newer one.
+        SlowConsumer => "slow_consumer",
+    }
+}
+
 /// Which side of a tunnel did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -1,8 +1,10 @@
 //! What one worker counts. The worker is the only writer of every cell, but for `worker_restarts`.
 
-use super::{BackendFailure, Counter, EndReason, Gauge, Histogram, Refusal};
+use super::{BackendFailure, Counter, EndReason, Flows, Gauge, Histogram, Refusal};
+use crate::sync::Arc;
 
-/// Places for the frame rules of RFC 6455; the `ws` room numbers its rules below this and names them.
+/// Places for the rules that a frame or a message can break; the `ws` room numbers its rules below this and names
+/// them.
 pub const RULES: usize = 32;
 
 /// From the accept to the answer: 128 µs to 67 s, doubling.
@@ -83,6 +85,9 @@ pub struct WorkerCounters {
     pub ended: [Counter; EndReason::ALL.len()],
     /// Broken frame rules, by the number the `ws` room gives each.
     pub violations: [Counter; RULES],
+
+    /// A row for each pair of route and backend that this worker had tunnels for.
+    pub flows: Arc<Flows>,
 
     /// Access-log records that found the ring to the control thread full.
     pub log_dropped: Counter,
