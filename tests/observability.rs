@@ -9,6 +9,7 @@
 mod http;
 mod support;
 
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -97,6 +98,79 @@ fn the_metrics_page_counts_what_happened_and_nothing_else() {
     let home = metric(&fixture.ringway, "ringway_receive_buffers_home");
     assert!(home > 0.0 && home == metric(&fixture.ringway, "ringway_receive_buffers"));
     assert!(metric(&fixture.ringway, "ringway_ring_enters_total") > 0.0);
+}
+
+/// The number of a sample's last bucket so far, and the series that it must go on in.
+#[derive(Default)]
+struct Buckets {
+    series: String,
+    so_far: f64,
+}
+
+impl Buckets {
+    /// Takes the next sample of a histogram: buckets rise to `+Inf`, which is the count.
+    fn follow(&mut self, name: &str, series: &str, value: f64) {
+        if let Some((start, bound)) = series.split_once("le=\"") {
+            if self.series != start {
+                *self = Self {
+                    series: start.to_owned(),
+                    so_far: 0.0,
+                };
+            }
+            assert!(value >= self.so_far, "{series} falls");
+            assert!(
+                bound.starts_with("+Inf")
+                    || bound.starts_with(|digit: char| digit.is_ascii_digit())
+            );
+            self.so_far = value;
+        } else if let Some(labels) = series.strip_prefix(&format!("{name}_count{{")) {
+            let labels = labels.trim_end_matches('}');
+            assert_eq!(self.series, format!("{name}_bucket{{{labels},"));
+            assert_eq!(value, self.so_far, "{series} is not its last bucket");
+        } else {
+            assert!(series.starts_with(&format!("{name}_sum{{")), "{series}");
+        }
+    }
+}
+
+#[test]
+fn the_page_is_prometheus_text_from_its_first_line_to_its_last() {
+    let fixture = Fixture::echo(2, "");
+    let mut client = open_tunnel(fixture.address());
+    say_and_close(&mut client, b"hello", 1000);
+    drop(client);
+    wait_for_metric(
+        &fixture.ringway,
+        "ringway_tunnel_duration_seconds_count",
+        |ends| ends == 1.0,
+    );
+    let page = control(&fixture.ringway, "/metrics").body;
+    assert!(page.ends_with('\n'));
+    let (mut names, mut seen) = (HashSet::new(), HashSet::new());
+    let (mut name, mut kind, mut buckets) = ("", "", Buckets::default());
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            name = help.split_once(' ').unwrap().0;
+            assert!(names.insert(name), "{name} twice");
+            let typed = lines.next().unwrap().strip_prefix("# TYPE ").unwrap();
+            let (same, word) = typed.split_once(' ').unwrap();
+            assert_eq!(same, name);
+            kind = word;
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(seen.insert(series), "{series} twice");
+        let value: f64 = value.parse().unwrap();
+        if kind == "histogram" {
+            buckets.follow(name, series, value);
+        } else {
+            assert_eq!(series.split('{').next(), Some(name));
+        }
+    }
+    for metric in ringway::metrics::CATALOG {
+        assert!(names.contains(metric.name), "{} is missing", metric.name);
+    }
 }
 
 #[test]

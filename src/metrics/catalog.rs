@@ -1,7 +1,8 @@
 //! Every metric there is: one table of names, helps, types, labels and the cell each value is read from.
 
 use super::metric::{
-    Metric, POOL_BACKEND, Source, WORKER, WORKER_DIRECTION, WORKER_REASON, counter, gauge, times,
+    FLOW_DIRECTION, FLOW_SIDE, FlowSource, Metric, POOL_BACKEND, Source, WORKER, WORKER_DIRECTION,
+    WORKER_REASON, counter, flow, gauge, times,
 };
 use super::{BackendFailure, EndReason, Refusal};
 
@@ -108,6 +109,94 @@ pub const CATALOG: &[Metric] = &[
         "Times one side of a tunnel stopped reading because the other did not keep up.",
         WORKER,
         Source::Worker(|worker| worker.backpressure_pauses.get()),
+    ),
+    // --- Routes and their backends ---
+    flow(
+        "ringway_route_messages_total",
+        "Whole WebSocket messages relayed, by route, backend and direction.",
+        FLOW_DIRECTION,
+        FlowSource::Directions(|traffic| traffic.messages.get(), |_| true),
+    ),
+    flow(
+        "ringway_route_bytes_total",
+        "Bytes relayed, frame headers included, by route, backend and direction.",
+        FLOW_DIRECTION,
+        FlowSource::Directions(|traffic| traffic.bytes.get(), |_| true),
+    ),
+    flow(
+        "ringway_message_size_bytes",
+        "Payload of whole messages.",
+        FLOW_DIRECTION,
+        FlowSource::Sizes,
+    ),
+    flow(
+        "ringway_message_fragments_total",
+        "Frames of messages that came in more than one frame.",
+        FLOW_DIRECTION,
+        FlowSource::Directions(
+            |traffic| traffic.fragments.get(),
+            |traffic| traffic.fragments.get() > 0,
+        ),
+    ),
+    flow(
+        "ringway_messages_dropped_total",
+        "Messages that were not passed on though their tunnel lived, by reason.",
+        &["route", "pool", "backend", "direction", "reason"],
+        FlowSource::Dropped,
+    ),
+    flow(
+        "ringway_reads_slowed_total",
+        "Times reading was put off because messages came faster than they may.",
+        FLOW_DIRECTION,
+        FlowSource::Directions(
+            |traffic| traffic.slowed.get(),
+            |traffic| traffic.slowed.get() > 0,
+        ),
+    ),
+    flow(
+        "ringway_close_frames_total",
+        "Close frames, by the side that sent them and their code.",
+        &["route", "pool", "backend", "side", "code"],
+        FlowSource::Closes,
+    ),
+    flow(
+        "ringway_route_violations_total",
+        "Frames and messages that broke a rule, by route, backend and rule.",
+        &["route", "pool", "backend", "rule"],
+        FlowSource::Rules,
+    ),
+    flow(
+        "ringway_pings_sent_total",
+        "Pings of our own, by the side they were sent to.",
+        FLOW_SIDE,
+        FlowSource::Sides(
+            |side| side.pings_sent.get(),
+            |side| side.pings_sent.get() > 0,
+        ),
+    ),
+    flow(
+        "ringway_pongs_missed_total",
+        "Pings of our own that a side did not answer in time.",
+        FLOW_SIDE,
+        FlowSource::Sides(
+            |side| side.pongs_missed.get(),
+            |side| side.pings_sent.get() > 0,
+        ),
+    ),
+    flow(
+        "ringway_pings_answered_total",
+        "Pings of a side that Ringway answered in the other side's place.",
+        FLOW_SIDE,
+        FlowSource::Sides(
+            |side| side.pings_answered.get(),
+            |side| side.pings_answered.get() > 0,
+        ),
+    ),
+    flow(
+        "ringway_ping_rtt_seconds",
+        "Time from a ping of our own to its answer, by the side that answered.",
+        FLOW_SIDE,
+        FlowSource::RoundTrips,
     ),
     // --- Backends ---
     counter(

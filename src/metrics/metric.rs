@@ -1,7 +1,9 @@
 //! What a metric is: its name, its type, its labels, and where its values are read.
 
 use super::text::BackendSample;
-use super::{ControlCounters, Counter, HistogramReading, Traffic, WorkerCounters};
+use super::{
+    ControlCounters, Counter, FlowSide, FlowTraffic, HistogramReading, Traffic, WorkerCounters,
+};
 use crate::sys::proc::ProcessUsage;
 
 /// One metric, as Prometheus sees it.
@@ -62,6 +64,8 @@ pub(super) enum Source {
     BackendFailures,
     /// Always 1 for each backend, with its state as a label.
     BackendState,
+    /// What is counted for each pair of route and backend, over all workers.
+    Flow(FlowSource),
     /// One value of the control thread.
     Control(fn(&ControlCounters) -> u64),
     /// One value of the process, absent where the kernel does not tell.
@@ -72,10 +76,32 @@ pub(super) enum Source {
     Build,
 }
 
+/// Where the values of a pair of route and backend are read. Most pairs never see most things, so only messages and
+/// bytes are printed for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FlowSource {
+    /// A value for each direction in which the second says that there is something to show.
+    Directions(fn(&FlowTraffic) -> u64, fn(&FlowTraffic) -> bool),
+    /// A histogram for each direction that had messages.
+    Sizes,
+    /// A value for each direction and reason that was counted.
+    Dropped,
+    /// A value for each side of which the second says that there is something to show.
+    Sides(fn(&FlowSide) -> u64, fn(&FlowSide) -> bool),
+    /// A histogram for each side that was sent pings.
+    RoundTrips,
+    /// A value for each side and close code that was counted.
+    Closes,
+    /// A value for each rule that was broken.
+    Rules,
+}
+
 pub(super) const WORKER: &[&str] = &["worker"];
 pub(super) const WORKER_REASON: &[&str] = &["worker", "reason"];
 pub(super) const WORKER_DIRECTION: &[&str] = &["worker", "direction"];
 pub(super) const POOL_BACKEND: &[&str] = &["pool", "backend"];
+pub(super) const FLOW_DIRECTION: &[&str] = &["route", "pool", "backend", "direction"];
+pub(super) const FLOW_SIDE: &[&str] = &["route", "pool", "backend", "side"];
 
 pub(super) const fn counter(
     name: &'static str,
@@ -118,5 +144,24 @@ pub(super) const fn times(
         kind: Kind::Histogram,
         labels: WORKER,
         source: Source::Times(read),
+    }
+}
+
+/// What is read for each pair of route and backend.
+pub(super) const fn flow(
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    source: FlowSource,
+) -> Metric {
+    Metric {
+        name,
+        help,
+        kind: match source {
+            FlowSource::Sizes | FlowSource::RoundTrips => Kind::Histogram,
+            _ => Kind::Counter,
+        },
+        labels,
+        source: Source::Flow(source),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::root;
-use ringway::metrics::{BackendFailure, CATALOG, EndReason, Kind, Refusal};
+use ringway::metrics::{BackendFailure, CATALOG, Dropped, EndReason, Kind, Refusal};
 use ringway::ws::Rule;
 
 #[test]
@@ -32,8 +32,10 @@ fn every_reason_is_explained() {
     let refusals = Refusal::ALL.iter().map(|reason| reason.label());
     let failures = BackendFailure::ALL.iter().map(|reason| reason.label());
     let ends = EndReason::ALL.iter().map(|reason| reason.label());
+    let drops = Dropped::ALL.iter().map(|reason| reason.label());
     let rules = Rule::ALL.iter().map(|rule| rule.label());
-    for label in refusals.chain(failures).chain(ends).chain(rules) {
+    let reasons = refusals.chain(failures).chain(ends).chain(drops);
+    for label in reasons.chain(rules) {
         let explained = text.contains(&format!("- `{label}`: "));
         assert!(explained, "explain the reason `{label}` in docs/metrics.md");
     }

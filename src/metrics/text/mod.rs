@@ -1,6 +1,10 @@
 //! Writes the catalogue's values in the Prometheus text format, version 0.0.4.
 
+mod flows;
+
 use std::fmt::Write as _;
+
+use flows::Pair;
 
 use super::metric::Source;
 use super::{
@@ -61,11 +65,12 @@ pub struct Extra<'a> {
 /// The whole page: every metric of the catalogue, its help, its type and its present values. The place of
 /// a worker in `workers` is its label.
 pub fn render(workers: &[Arc<WorkerCounters>], extra: &Extra<'_>) -> String {
+    let pairs = flows::pairs(workers);
     let mut page = Page {
-        text: String::with_capacity(8 * 1024 * (1 + workers.len())),
+        text: String::with_capacity(8 * 1024 * (1 + workers.len()) + 2 * 1024 * pairs.len()),
     };
     for metric in CATALOG {
-        page.metric(metric, workers, extra);
+        page.metric(metric, workers, &pairs, extra);
     }
     page.text
 }
@@ -75,7 +80,13 @@ struct Page {
 }
 
 impl Page {
-    fn metric(&mut self, metric: &Metric, workers: &[Arc<WorkerCounters>], extra: &Extra<'_>) {
+    fn metric(
+        &mut self,
+        metric: &Metric,
+        workers: &[Arc<WorkerCounters>],
+        pairs: &[Pair],
+        extra: &Extra<'_>,
+    ) {
         let name = metric.name;
         let kind = metric.kind.label();
         self.line(format_args!(
@@ -89,6 +100,11 @@ impl Page {
             | Source::BackendState => {
                 for row in extra.backends {
                     self.backend(metric, row);
+                }
+            }
+            Source::Flow(source) => {
+                for pair in pairs {
+                    self.pair(metric, source, pair, extra.rules);
                 }
             }
             Source::Control(read) => {
@@ -243,7 +259,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::Refusal;
+    use crate::metrics::{FlowLabels, Refusal};
 
     fn page() -> String {
         let workers = [
@@ -253,6 +269,18 @@ mod tests {
         workers[1].refused(Refusal::NoRoute);
         workers[1].backend_to_client.messages.add(7);
         workers[1].violated(1);
+        for worker in &workers {
+            let row = worker.flows.row(&FlowLabels {
+                route: 0,
+                backend: 0,
+                route_name: "chat".into(),
+                pool_name: "p".into(),
+                backend_name: "b".into(),
+            });
+            row.client_to_backend.sizes.observe(100);
+            row.client.closes.observe(1001);
+            row.backend.pings_sent.add(1);
+        }
         workers[0]
             .handshake_times
             .observe(Duration::from_micros(300));
@@ -323,10 +351,12 @@ mod tests {
     fn every_series_is_printed_once_under_its_own_metric() {
         let page = page();
         let mut seen = HashSet::new();
+        let mut helped = HashSet::new();
         let mut current = "";
         for line in page.lines() {
             if let Some(help) = line.strip_prefix("# HELP ") {
                 current = help.split(' ').next().unwrap();
+                assert!(helped.insert(current), "{current} twice");
             } else if !line.starts_with('#') {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 assert!(series.starts_with(current), "{series} under {current}");
