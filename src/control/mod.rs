@@ -5,6 +5,7 @@ mod launch;
 pub mod log_writer;
 mod names;
 mod overseer;
+mod pairs;
 mod probe;
 mod requests;
 mod running;

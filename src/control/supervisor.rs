@@ -12,6 +12,7 @@ use super::launch::{Launch, StartError};
 use super::log_writer::{LogWriter, Order, Target};
 use super::names::NameBook;
 use super::overseer::{Event, Followed, News, Overseer};
+use super::pairs;
 use super::requests::{FleetHandle, FleetRequest, ReloadRefused, Reloaded};
 use super::running::{ControlParts, Outcome, Request, Service, Signals};
 use super::samples::samples_of;
@@ -292,6 +293,7 @@ impl Supervisor {
         if let Some(snapshot) = news.snapshot {
             self.names.follow(&snapshot);
             self.current.store(Arc::clone(&snapshot));
+            pairs::follow(&self.team.counters(), &snapshot);
             self.team.publish(snapshot);
         }
     }
