@@ -64,6 +64,21 @@ pub const LANE_TURN_BYTES: u32 = OUTBOX_LOW_BYTES;
 /// Ping needs an answer (RFC 6455 section 5.5.3).
 pub const CONTROL_LANE_BYTES_MAX: usize = 4 * 1024;
 
+// --- The tail of one tunnel ---
+
+/// Frames that a tail keeps; some 100 bytes each.
+pub const TAIL_FRAMES_MAX: usize = 256;
+/// How much of a payload shows its shape.
+pub const TAIL_PAYLOAD_BYTES_MAX: usize = 64;
+/// A tail that nobody asks for is given up after so long.
+pub const TAIL_UNASKED_MAX: Duration = Duration::from_mins(1);
+/// Tails that one worker keeps at a time.
+pub const TAILS_MAX: usize = 64;
+/// How long whoever asks for a tail may wait for frames to come.
+pub const TAIL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Tunnels that one answer lists.
+pub const TUNNELS_LISTED_MAX: usize = 1_000;
+
 // --- The first message ---
 
 /// The longest first message of a route that decides by it.

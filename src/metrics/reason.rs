@@ -98,8 +98,14 @@ reasons! {
         EndOfStream => "end_of_stream",
         /// A side reset its connection, or the network did.
         Reset => "reset",
-        /// A side broke a rule of RFC 6455; it was sent 1002.
+        /// A side broke a rule of RFC 6455; it was sent 1002 or 1007.
         ProtocolError => "protocol_error",
+        /// A side broke a rule of its route: a limit or a rate. It was sent 1008, 1009 or 1013.
+        Policy => "policy",
+        /// A side took less than was sent to it; it was sent 1013.
+        SlowConsumer => "slow_consumer",
+        /// A side answered no Ping of ours.
+        HeartbeatMissed => "heartbeat_missed",
         /// Nothing went either way for the idle time.
         IdleTimeout => "idle_timeout",
         /// A side took nothing for the stalled-write time.

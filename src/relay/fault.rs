@@ -48,11 +48,14 @@ mod tests {
     use crate::clock::Now;
     use crate::fleet::BackendId;
     use crate::relay::{FirstBytes, Opening, Patience};
+    use crate::sync::Arc;
     use crate::ws::close_frame;
 
     fn tunnel() -> Tunnel {
         let (client, backend) = UnixStream::pair().unwrap();
         let opening = Opening {
+            flow: Arc::default(),
+            frames: None,
             backend: backend.into(),
             peer: "192.0.2.1:5".parse().unwrap(),
             accepted: Now::from_nanos(0),

@@ -3,7 +3,7 @@
 use super::table::{Core, Tunnels};
 use super::tunnel::{End, Farewell, Flow, Stage};
 use crate::limits;
-use crate::metrics::EndReason;
+use crate::metrics::{EndReason, Party};
 use crate::ring::Chunk;
 use crate::ws::{Rule, Scan, Verdict};
 
@@ -21,11 +21,16 @@ impl Tunnels {
         if tunnel.stage == Stage::Ending {
             return core.ring.buffers.release(chunk);
         }
+        if tunnel.look.is_some() {
+            return self.feed_watched(core, key, end, chunk);
+        }
+        tunnel.last_active = core.now;
         let length = chunk.len() as u64;
         let bytes = core.ring.buffers.bytes(&chunk);
         let side = tunnel.side(end);
         let flow = side.flow;
         let was_legal = side.scanner.verdict() == Verdict::Pass;
+        let mut broken = None;
         let mut scan = match flow {
             Flow::Relay | Flow::Discard => side.scanner.feed(bytes),
             Flow::Cut => side.scanner.feed_to_boundary(bytes),
@@ -41,16 +46,23 @@ impl Tunnels {
         {
             // The tunnel is ending already, and for its first reason; the broken rule counts all the same.
             ledgers.counters.violated(rule.index());
+            broken = Some(rule);
         }
         side.bytes += length;
         side.messages += u64::from(scan.messages);
         tally.add(end, u64::from(scan.messages), length);
+        let traffic = tunnel.traffic(end);
+        traffic.messages.add(scan.messages.into());
+        traffic.bytes.add(length);
+        if let Some(rule) = broken {
+            tunnel.flow.violated(rule.index());
+        }
         if flow == Flow::Discard {
             return core.ring.buffers.release(chunk);
         }
         let outbox = &mut tunnel.side(end.other()).outbox;
         if scan.prefix.is_empty() {
-            outbox.push(core.ring, segments, chunk, scan.release);
+            outbox.push(core.ring, segments, chunk, 0..scan.release);
         } else {
             // A header was cut by the end of the last chunk: rare, so its chunk is copied behind it.
             let behind = (scan.prefix.as_bytes(), chunk);
@@ -65,10 +77,16 @@ impl Tunnels {
     /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open.
     pub(super) fn feed_copy(&mut self, core: &mut Core<'_>, key: u32, end: End, bytes: &[u8]) {
         let tunnel = self.tunnel(key);
+        if tunnel.look.is_some() {
+            return self.feed_watched_copy(core, key, end, bytes);
+        }
         let side = tunnel.side(end);
         side.bytes += bytes.len() as u64;
         let scan = side.scanner.feed(bytes);
         side.messages += u64::from(scan.messages);
+        let traffic = tunnel.traffic(end);
+        traffic.messages.add(scan.messages.into());
+        traffic.bytes.add(bytes.len() as u64);
         tunnel
             .side(end.other())
             .outbox
@@ -87,7 +105,12 @@ impl Tunnels {
                 self.pause(core, key, end);
             }
         }
-        match scan.verdict {
+        self.judged(core, key, end, scan.verdict);
+    }
+
+    /// What follows from what a direction has come to.
+    pub(super) fn judged(&mut self, core: &mut Core<'_>, key: u32, end: End, verdict: Verdict) {
+        match verdict {
             Verdict::Pass => {}
             // Whatever follows a Close frame goes nowhere (RFC 6455 5.5.1).
             Verdict::Closed => {
@@ -98,13 +121,24 @@ impl Tunnels {
         }
     }
 
-    /// `end` broke a rule: it is sent 1002, the other side 1001.
+    /// `end` broke a rule: it is sent the rule's code, the other side 1001 or what the route says.
     fn violated(&mut self, core: &mut Core<'_>, key: u32, end: End, rule: Rule) {
-        self.ledgers.counters.violated(rule.index());
+        self.count_violation(key, rule);
         let tunnel = self.tunnel(key);
-        tunnel.decide(end.party(), EndReason::ProtocolError);
+        let (party, reason) = match rule {
+            Rule::AssemblyFull => (Party::Ringway, EndReason::Policy),
+            rule if rule.is_of_the_protocol() => (end.party(), EndReason::ProtocolError),
+            _ => (end.party(), EndReason::Policy),
+        };
+        tunnel.decide(party, reason);
+        let peer = tunnel.peer_gone();
         tunnel.side(end).farewell = Farewell::Broke(rule);
-        tunnel.side(end.other()).farewell = Farewell::PeerBroke;
+        tunnel.side(end.other()).farewell = peer;
         self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
+    }
+
+    pub(super) fn count_violation(&mut self, key: u32, rule: Rule) {
+        self.ledgers.counters.violated(rule.index());
+        self.tunnel(key).flow.violated(rule.index());
     }
 }

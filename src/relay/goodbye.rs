@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::limits;
 use crate::metrics::{EndReason, Party};
 use crate::ring::{Ring, Token, Wheel};
-use crate::ws::close_frame;
+use crate::ws::{Verdict, close_frame};
 
 /// How the tunnels that were told goodbye for the drain have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,8 +112,15 @@ impl Tunnels {
             return;
         }
         tunnel.scheduled = None;
+        if tunnel.look.is_some() {
+            self.beat(core, key);
+        }
+        let Some(tunnel) = self.slab.get_mut(key as usize) else {
+            return;
+        };
         if tunnel.next_deadline() > now {
-            return self.schedule(core, key);
+            self.schedule(core, key);
+            return self.flush(core);
         }
         let stalled = End::BOTH.into_iter().find(|end| {
             let since = tunnel.side_ref(*end).outbox.stalled_since();
@@ -177,15 +184,30 @@ impl Tunnels {
     /// Tells `end` goodbye at once if the direction towards it is at a boundary, else at the next one.
     fn prepare(&mut self, key: u32, end: End) {
         let tunnel = self.tunnel(key);
-        let from = tunnel.side(end.other());
+        let from = tunnel.side_ref(end.other());
         if from.scanner.close_code().is_some() {
             // The other side's own Close frame, or the first half of it, is already on its way.
             tunnel.side(end).told = true;
-        } else if from.scanner.at_boundary() {
+        } else if tunnel.at_boundary(end.other()) {
             self.tell(key, end);
+        } else if matches!(
+            tunnel.side(end.other()).scanner.verdict(),
+            Verdict::Violation(_)
+        ) {
+            self.give_up_telling(key, end);
         } else {
-            from.flow = Flow::Cut;
+            tunnel.side(end.other()).flow = Flow::Cut;
         }
+    }
+
+    /// The frame that `end` is being sent will never be whole, so no Close frame can follow: its stream ends there.
+    pub(super) fn give_up_telling(&mut self, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        tunnel.side(end.other()).flow = Flow::Discard;
+        let side = tunnel.side(end);
+        side.told = true;
+        side.close_half();
+        self.mark(key, end);
     }
 
     /// Puts our Close frame behind everything that is in line for `end`; it is at a frame boundary.
@@ -198,7 +220,9 @@ impl Tunnels {
         if !side.told && side.ours != Half::Closed {
             let farewell = side.farewell;
             let frame = close_frame(farewell.code(), farewell.reason(), mask);
-            side.outbox.push_copy(frame.as_bytes());
+            if !side.outbox.push_last(frame.as_bytes()) {
+                return self.give_up_telling(key, end);
+            }
             // Who broke the protocol is not asked for an answer in it.
             if matches!(farewell, Farewell::Broke(_)) {
                 side.close_half();
@@ -212,6 +236,13 @@ impl Tunnels {
     pub(super) fn close_seen(&mut self, core: &mut Core<'_>, key: u32, end: End) {
         let tunnel = self.tunnel(key);
         tunnel.first_close.get_or_insert(end);
+        if let Some(code) = tunnel.side_ref(end).scanner.close_code() {
+            let side = match end {
+                End::Client => &tunnel.flow.client,
+                End::Backend => &tunnel.flow.backend,
+            };
+            side.closes.observe(code);
+        }
         if tunnel.is_closed() && tunnel.stage == Stage::Open {
             // Both have said all they may say; their streams end within this time or are ended.
             tunnel.deadline = Some(core.now.after(limits::GOODBYE_TIMEOUT));
@@ -323,6 +354,11 @@ impl Tunnels {
         }
         if tunnel.client.socket.is_none() && tunnel.backend.socket.is_none() {
             let tunnel = self.slab.remove(key as usize);
+            if let Some(look) = &tunnel.look {
+                self.held -= look.held();
+                self.meters.close(&look.meters);
+                self.tails -= usize::from(look.tail.is_some());
+            }
             self.bury(&tunnel, core.now);
         }
     }

@@ -6,16 +6,27 @@
 //!    └───────── stopped over the high mark, armed under the low ─────┘ the buffer goes home
 //! ```
 
+mod ask;
 mod closing;
 mod fault;
 mod flow;
 mod goodbye;
+mod heart;
+mod lanes;
+mod look;
+mod meters;
 mod outbox;
 mod table;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod watched;
 
+pub use ask::{Answer, Asks, Question, TunnelRow};
 pub use goodbye::Goodbyes;
+pub use look::Framing;
+pub use meters::Subject;
 pub use table::{Gone, Ledgers, Tunnels};
+pub use tail::{TailFrame, TailOptions};
 pub use tunnel::{End, FirstBytes, Opening, Patience};

@@ -1,12 +1,15 @@
 //! What waits to be written to one socket: chunks that still stand in receive buffers, then copied bytes.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use slab::Slab;
 
+use super::lanes::Lanes;
 use crate::clock::Now;
 use crate::limits;
 use crate::ring::{Chunk, Part, Ring, SendId, Token, VECTORS_MAX};
+use crate::ws::Ends;
 
 /// A chunk in line, and the part of it that is still to be sent.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ enum Sending {
     Copied(SendId, usize),
 }
 
-/// The line of one socket. The order is: the send under way, the chunks, the copied bytes.
+/// The line of one socket. The order is: the send under way, the chunks, the copied bytes, the lanes.
 #[derive(Debug)]
 pub(super) struct Outbox {
     sending: Sending,
@@ -50,6 +53,10 @@ pub(super) struct Outbox {
     copied: u32,
     /// Since when the socket has taken nothing, while something waits for it.
     stalled_since: Option<Now>,
+    /// What the last byte before the lanes ends, where somebody looks at frames.
+    tail: Ends,
+    /// What waits behind the copied bytes, where somebody looks at frames.
+    lanes: Option<Box<Lanes>>,
 }
 
 /// What a completed send leaves behind.
@@ -71,6 +78,8 @@ impl Default for Outbox {
             taken: 0,
             copied: 0,
             stalled_since: None,
+            tail: Ends::Message,
+            lanes: None,
         }
     }
 }
@@ -83,17 +92,17 @@ impl Outbox {
         ring: &mut Ring,
         segments: &mut Segments,
         chunk: Chunk,
-        bytes: usize,
+        range: Range<usize>,
     ) {
-        if bytes == 0 {
+        if range.is_empty() {
             ring.buffers.release(chunk);
         } else if self.copied > 0 {
-            self.push_copy(&ring.buffers.bytes(&chunk)[..bytes]);
+            self.push_copy(&ring.buffers.bytes(&chunk)[range]);
             ring.buffers.release(chunk);
         } else {
             let part = Part {
-                from: 0,
-                bytes: whole(bytes),
+                from: whole(range.start),
+                bytes: whole(range.len()),
             };
             let place = whole(segments.0.insert(Segment {
                 chunk,
@@ -105,6 +114,95 @@ impl Outbox {
                 _ => self.first = place,
             }
             self.last = place;
+        }
+    }
+
+    /// Whether a chunk may go in line as it stands: nothing waits in the lanes, and little before them.
+    pub(super) const fn is_free(&self) -> bool {
+        self.lanes.is_none() && self.copied < limits::LANE_TURN_BYTES
+    }
+
+    /// Remembers what the last byte in line ends, where a chunk went in line as it stands.
+    pub(super) const fn ends_with(&mut self, ends: Ends) {
+        if !matches!(ends, Ends::Control) {
+            self.tail = ends;
+        }
+    }
+
+    /// Puts bytes of frames in line, copied: in the lanes while much waits. A Ping or a Pong may overtake there.
+    pub(super) fn push_frames(&mut self, bytes: &[u8], ends: Ends) {
+        if ends == Ends::Control {
+            self.push_control(bytes);
+        } else if self.is_free() {
+            self.push_copy(bytes);
+            self.tail = ends;
+        } else {
+            self.lanes().push(bytes, ends);
+        }
+    }
+
+    /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the lanes.
+    pub(super) fn push_control(&mut self, frame: &[u8]) {
+        if self.is_free() && self.tail != Ends::Nothing {
+            self.push_copy(frame);
+        } else {
+            self.lanes().push_control(frame);
+        }
+    }
+
+    /// Puts a Close frame of ours behind everything else. False if it cannot go, because the rest of a frame has not
+    /// come.
+    pub(super) fn push_last(&mut self, frame: &[u8]) -> bool {
+        match &mut self.lanes {
+            None => self.push_copy(frame),
+            Some(lanes) if lanes.ends_at_boundary() => lanes.push(frame, Ends::Close),
+            Some(_) => return false,
+        }
+        true
+    }
+
+    fn lanes(&mut self) -> &mut Lanes {
+        let tail = self.tail;
+        self.lanes
+            .get_or_insert_with(|| Box::new(Lanes::behind(tail)))
+    }
+
+    /// Leaves out the oldest whole messages in the lanes until no more than `most` bytes wait there. Returns how many.
+    pub(super) fn keep_newest(&mut self, most: u32) -> u64 {
+        self.lanes
+            .as_mut()
+            .map_or(0, |lanes| lanes.keep_newest(most as usize))
+    }
+
+    /// Leaves out all that waits in the lanes. Whether a frame may follow what is left.
+    pub(super) fn clear_lanes(&mut self) -> bool {
+        match &mut self.lanes {
+            Some(lanes) => lanes.clear_to_boundary(),
+            None => self.tail != Ends::Nothing,
+        }
+    }
+
+    /// Whether nobody needs to know any more where frames end in it.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.lanes.is_none()
+    }
+
+    /// Bytes that wait in the lanes.
+    pub(super) fn in_lanes(&self) -> usize {
+        self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
+    }
+
+    /// Takes the next turn out of the lanes.
+    fn refill(&mut self) {
+        let Some(lanes) = &mut self.lanes else { return };
+        if lanes.is_empty() {
+            return;
+        }
+        lanes.refill(&mut self.waiting);
+        self.copied += whole(self.waiting.len());
+        self.tail = lanes.tail();
+        if lanes.is_over() {
+            self.lanes = None;
         }
     }
 
@@ -149,6 +247,9 @@ impl Outbox {
     ) -> bool {
         if self.in_flight() {
             return false;
+        }
+        if self.first == NONE && self.waiting.is_empty() {
+            self.refill();
         }
         if let Some(segment) = segments.get(self.first) {
             if segment.next == NONE {
@@ -282,6 +383,7 @@ impl Outbox {
         self.taken = 0;
         self.copied = 0;
         self.stalled_since = None;
+        self.lanes = None;
     }
 
     /// The last send completed, and nothing more will be sent.
@@ -315,12 +417,15 @@ impl Outbox {
 
     /// Nothing waits and nothing is under way.
     pub(super) fn is_empty(&self) -> bool {
-        !self.in_flight() && self.first == NONE && self.waiting.is_empty()
+        !self.in_flight()
+            && self.first == NONE
+            && self.waiting.is_empty()
+            && self.lanes.as_ref().is_none_or(|lanes| lanes.is_empty())
     }
 
-    /// Bytes that were copied and not yet taken by the socket.
-    pub(super) const fn copied(&self) -> u32 {
-        self.copied
+    /// Bytes that were copied and not yet taken by the socket, those in the lanes included.
+    pub(super) fn copied(&self) -> u32 {
+        self.copied.saturating_add(whole(self.in_lanes()))
     }
 
     /// Since when the socket has taken nothing of what waits for it.

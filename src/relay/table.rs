@@ -9,6 +9,8 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::closing::Closings;
+use super::look::Look;
+use super::meters::Meters;
 use super::outbox::Segments;
 use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
@@ -18,7 +20,9 @@ use crate::limits;
 use crate::metrics::WorkerCounters;
 use crate::ring::{Chunk, Completion, Lane, Ring, Token, Wheel};
 use crate::rng::Rng;
+use crate::simd::{Kernels, Scratch};
 use crate::sync::Arc;
+use crate::ws::Passage;
 
 /// What the tunnels tell, and to whom.
 pub struct Ledgers {
@@ -61,6 +65,17 @@ pub struct Tunnels {
     /// Sides whose receive found no buffer, in the order they asked.
     starved: VecDeque<(u32, u32, End)>,
     pub(super) tally: Tally,
+    /// What goes on of the chunk that is looked into.
+    pub(super) passage: Passage,
+    pub(super) scratch: Scratch,
+    /// Frames that answer the Pings of that chunk.
+    pub(super) answers: Vec<u8>,
+    /// How much clients send.
+    pub(super) meters: Meters,
+    /// Bytes that are held back, in all tunnels.
+    pub(super) held: usize,
+    /// Tunnels whose tail is kept.
+    pub(super) tails: usize,
 }
 
 /// What one batch moved; the shared counters are touched once a batch.
@@ -80,7 +95,8 @@ pub(super) struct Core<'a> {
 impl Tunnels {
     /// No tunnels yet, and address space for `tunnels_max` of them: memory is touched only where a tunnel
     /// stands, and growing never copies the table, which would cost each tunnel half as much again.
-    pub fn new(ledgers: Ledgers, rng: Rng, tunnels_max: u32) -> Self {
+    pub fn new(ledgers: Ledgers, mut rng: Rng, tunnels_max: u32) -> Self {
+        let meters = Meters::new(&mut rng);
         Self {
             slab: Slab::with_capacity(tunnels_max as usize),
             segments: Segments::default(),
@@ -95,6 +111,12 @@ impl Tunnels {
             dirty: Vec::new(),
             starved: VecDeque::new(),
             tally: Tally::default(),
+            passage: Passage::default(),
+            scratch: Scratch::new(Kernels::best()),
+            answers: Vec::new(),
+            meters,
+            held: 0,
+            tails: 0,
         }
     }
 
@@ -124,7 +146,7 @@ impl Tunnels {
         &mut self,
         ring: &mut Ring,
         wheel: &mut Wheel,
-        (client, opening): (OwnedFd, Opening),
+        (client, mut opening): (OwnedFd, Opening),
         now: Now,
     ) {
         let core = &mut Core { ring, wheel, now };
@@ -133,7 +155,12 @@ impl Tunnels {
         self.ledgers.counters.upgraded.add(1);
         self.ledgers.counters.tunnels_open.inc();
         self.closings.opened(opening.backend_id, opening.accepted);
-        let (tunnel, first_bytes) = Tunnel::open(client, opening, self.generation, now);
+        let framing = opening.frames.take();
+        let (mut tunnel, first_bytes) = Tunnel::open(client, opening, self.generation, now);
+        tunnel.look = framing.map(|framing| {
+            let meters = self.meters.open(tunnel.route, &framing.subjects, now);
+            Box::new(Look::new(framing, meters, &mut self.rng, now))
+        });
         let key = self.slab.insert(tunnel);
         self.places = self.places.max(key + 1);
         let key = u32::try_from(key).expect("invariant: tunnels_max is below 2^32");
@@ -217,7 +244,6 @@ impl Tunnels {
         let mut chunks = std::mem::take(&mut self.chunks);
         core.ring.take(completion, &mut chunks);
         if !chunks.is_empty() {
-            self.tunnel(key).last_active = core.now;
             self.fit_lane(core, key, end, completion.result);
         }
         for chunk in chunks.drain(..) {
@@ -280,7 +306,8 @@ impl Tunnels {
         let token = tunnel.token(key, kind::receive(end));
         let ending = tunnel.stage == Stage::Ending;
         let side = tunnel.side(end);
-        if side.receiving != Receiving::Idle || !side.welcome || side.ended || ending {
+        let unwelcome = !side.welcome || side.slowed;
+        if side.receiving != Receiving::Idle || unwelcome || side.ended || ending {
             return;
         }
         let Some(socket) = &side.socket else { return };
@@ -298,7 +325,7 @@ impl Tunnels {
         }
     }
 
-    fn stop_receiving(&mut self, core: &mut Core<'_>, key: u32, end: End) {
+    pub(super) fn stop_receiving(&mut self, core: &mut Core<'_>, key: u32, end: End) {
         let tunnel = self.tunnel(key);
         let token = tunnel.token(key, kind::receive(end));
         let side = tunnel.side(end);

@@ -67,6 +67,8 @@ impl Still {
     /// Opens a tunnel and hands back its far ends.
     fn open(&mut self, (client, backend): (UnixStream, UnixStream)) {
         let opening = Opening {
+            flow: Arc::default(),
+            frames: None,
             backend: backend.into(),
             peer: "192.0.2.1:5".parse().unwrap(),
             accepted: Now::from_nanos(0),

@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::look::{Framing, Look};
 use super::outbox::Outbox;
 use crate::clock::{self, Now};
 use crate::fleet::BackendId;
-use crate::metrics::{EndReason, Party};
+use crate::metrics::{EndReason, FlowCounters, FlowTraffic, Party};
 use crate::ring::{Lane, Token};
+use crate::sync::Arc;
 use crate::ws::{Rule, Scanner, Sender, close};
 
 /// One of the two sides of a tunnel; also the direction that starts there.
@@ -69,16 +71,22 @@ pub(super) enum Farewell {
     SentAway,
     /// 1001: nothing went either way for too long.
     Idle,
-    /// 1001: the other side broke a rule.
-    PeerBroke,
-    /// 1002: this side broke a rule.
+    /// 1001: it gave no sign of life.
+    Silent,
+    /// 1001 or what the route says: the other side broke a rule, was too slow or gave no sign of life.
+    PeerGone(u16),
+    /// 1013: it took less than was sent to it.
+    TooSlow,
+    /// This side broke a rule, which has its code.
     Broke(Rule),
 }
 
 impl Farewell {
     pub(super) const fn code(self) -> u16 {
         match self {
-            Self::GoingDown | Self::SentAway | Self::Idle | Self::PeerBroke => close::GOING_AWAY,
+            Self::GoingDown | Self::SentAway | Self::Idle | Self::Silent => close::GOING_AWAY,
+            Self::PeerGone(code) => code,
+            Self::TooSlow => close::TRY_AGAIN_LATER,
             Self::Restart => close::SERVICE_RESTART,
             Self::Broke(rule) => rule.close_code(),
         }
@@ -90,7 +98,9 @@ impl Farewell {
             Self::Restart => "the backend is gone, connect again",
             Self::SentAway => "the client was sent away",
             Self::Idle => "idle for too long",
-            Self::PeerBroke => "the other side broke the protocol",
+            Self::Silent => "no sign of life",
+            Self::PeerGone(_) => "the other side was sent away",
+            Self::TooSlow => "messages were not read fast enough",
             Self::Broke(rule) => rule.reason(),
         }
     }
@@ -117,6 +127,10 @@ pub struct Opening {
     pub first_bytes: FirstBytes,
     /// How long each silence is borne.
     pub patience: Patience,
+    /// Where its route and backend are counted.
+    pub flow: Arc<FlowCounters>,
+    /// What its route asks of frames, if it asks for anything.
+    pub frames: Option<Framing>,
 }
 
 /// Bytes that were there before the tunnel was.
@@ -181,6 +195,8 @@ pub(super) struct Side {
     pub(super) misfits: u8,
     /// More of this side's bytes are welcome; false while the other side's outbox is over its mark.
     pub(super) welcome: bool,
+    /// It sent more than it may: it is read again when its time has come.
+    pub(super) slowed: bool,
     /// This side ended its stream.
     pub(super) ended: bool,
     /// Our half of the stream towards this side.
@@ -204,6 +220,7 @@ impl Side {
             lane: Lane::Small,
             misfits: 0,
             welcome: true,
+            slowed: false,
             ended: false,
             ours: Half::Open,
             told: false,
@@ -270,10 +287,13 @@ pub(super) struct Tunnel {
     pub(super) forwarded_for: Option<IpAddr>,
     pub(super) route: u16,
     pub(super) backend_id: BackendId,
+    pub(super) flow: Arc<FlowCounters>,
+    /// Who looks into its frames, if anybody does.
+    pub(super) look: Option<Box<Look>>,
 }
 
 impl Tunnel {
-    /// A tunnel at its start, and the bytes that were there before it.
+    /// A tunnel at its start that nobody looks into, and the bytes that were there before it.
     pub(super) fn open(
         client: OwnedFd,
         opening: Opening,
@@ -300,6 +320,8 @@ impl Tunnel {
             forwarded_for: opening.forwarded_for,
             route: opening.route,
             backend_id: opening.backend_id,
+            flow: opening.flow,
+            look: None,
         };
         (tunnel, opening.first_bytes)
     }
@@ -327,12 +349,39 @@ impl Tunnel {
             (Stage::Leaving | Stage::Ending, Some(deadline)) => deadline,
             (_, None) => idle,
         };
+        if self.stage == Stage::Open
+            && let Some(due) = self.look.as_ref().and_then(|look| look.next_due())
+        {
+            next = next.min(due);
+        }
         for end in End::BOTH {
             if let Some(since) = self.side_ref(end).outbox.stalled_since() {
                 next = next.min(since.after(millis(self.patience.stalled_write_ms)));
             }
         }
         next
+    }
+
+    /// Whether the side that `sender` sends to stands between two frames, so that a frame may be put in.
+    pub(super) fn at_boundary(&self, sender: End) -> bool {
+        match &self.look {
+            Some(look) => look.way_ref(sender).inspector.at_boundary(),
+            None => self.side_ref(sender).scanner.at_boundary(),
+        }
+    }
+
+    /// Where what this side sends is counted.
+    pub(super) fn traffic(&self, sender: End) -> &FlowTraffic {
+        match sender {
+            End::Client => &self.flow.client_to_backend,
+            End::Backend => &self.flow.backend_to_client,
+        }
+    }
+
+    /// The code for the other side of one who is sent away.
+    pub(super) fn peer_gone(&self) -> Farewell {
+        let rules = self.look.as_ref().map(|look| &look.rules);
+        Farewell::PeerGone(rules.map_or(close::GOING_AWAY, |rules| rules.peer_close_code))
     }
 
     /// Both sides have sent their Close frame.

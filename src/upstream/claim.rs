@@ -57,6 +57,10 @@ impl<'a> Claim<'a> {
         })
     }
 
+    pub(super) const fn pool(&self) -> &'a Pool {
+        self.grounds.pool
+    }
+
     pub(super) const fn member(&self) -> &'a Member {
         self.member
     }

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::claim::Claim;
 use crate::clock::Now;
-use crate::fleet::{BackendId, Member, Pool};
-use crate::metrics::{BackendFailure, Refusal};
+use crate::fleet::{BackendId, Member, Pool, Route};
+use crate::metrics::{BackendFailure, FlowLabels, Refusal};
 use crate::ring::Caller;
+use crate::sync::Arc;
 use crate::sys;
 
 /// A connection to a backend that is not yet a tunnel. Dropped, it ends the claim on the backend.
@@ -69,6 +70,18 @@ impl<'a> Dialled<'a> {
     /// Where it is.
     pub const fn address(&self) -> SocketAddr {
         self.claim.member().address
+    }
+
+    /// Under which it is counted, with the route that led to it.
+    pub fn labels(&self, route: &Route) -> FlowLabels {
+        let member = self.claim.member();
+        FlowLabels {
+            route: route.id.0,
+            backend: member.id.0,
+            route_name: Arc::clone(&route.name),
+            pool_name: Arc::clone(&self.claim.pool().name),
+            backend_name: Arc::clone(&member.name),
+        }
     }
 
     /// The socket.

@@ -176,6 +176,10 @@ impl Desk {
                     lost = true;
                 }
                 Command::Drain { .. } => {}
+                Command::Ask(question) => {
+                    let mut tunnels = self.floor.tunnels.borrow_mut();
+                    (question.answer)(tunnels.answer(question.asks, now));
+                }
                 Command::Quit => self.finished = true,
                 Command::Fail => panic!("told to fail"),
             }

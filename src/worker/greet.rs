@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use super::floor::{Floor, Visit, patience};
+use super::framing::framing;
 use super::jobs::Job;
 use super::lobby::Lobby;
 use super::plain::{self, Plain};
@@ -219,7 +220,10 @@ impl Greeter {
             from_client: early.to_vec(),
             from_backend: self.answer[answer.end..].to_vec(),
         };
+        let flow = self.floor.counters.flows.row(&dialled.labels(route));
         Ok(Some(Opening {
+            flow,
+            frames: framing(route, &request.head, client),
             peer: job.peer,
             accepted: job.accepted,
             forwarded_for: visit.forwarded_for,

@@ -9,6 +9,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::fleet::{BackendId, Snapshot};
 use crate::limits;
+use crate::relay::Question;
 use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
 
@@ -32,6 +33,8 @@ pub enum Command {
         /// Tunnels in a second on this worker, at least 1.
         per_second: u32,
     },
+    /// Answer a question about tunnels.
+    Ask(Question),
     /// Be gone now, whoever is left: what a second stop says.
     Quit,
     /// Fail, so that a test can see what a worker's death does to the others.

@@ -8,6 +8,7 @@
 mod crew;
 mod desk;
 mod floor;
+mod framing;
 mod greet;
 mod jobs;
 mod lobby;

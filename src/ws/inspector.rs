@@ -60,7 +60,8 @@ pub struct Inspector {
     came: u64,
     text: Utf8Stream,
     message: Message,
-    control: ControlFrame,
+    /// The start of a control frame that a chunk ended in.
+    control: Option<Box<ControlFrame>>,
     /// Frames, or the start of one, that came with earlier chunks and may not go on yet.
     held: Vec<u8>,
     /// Part of a frame has gone on, and its end has not.
@@ -105,6 +106,8 @@ struct Desk<'a, H> {
     at: usize,
     /// Where the data in it begins that is held back.
     held_from: Option<usize>,
+    /// The control frame under way.
+    control: Option<ControlFrame>,
     /// Where the control frame under way begins, if all of it is in this chunk.
     control_from: Option<usize>,
 }
@@ -119,9 +122,17 @@ impl Inspector {
             came: 0,
             text: Utf8Stream::default(),
             message: Message::default(),
-            control: ControlFrame::default(),
+            control: None,
             held: Vec::new(),
             cut: false,
+        }
+    }
+
+    /// A direction in the midst of its stream. What was open before is not known, and not looked into.
+    pub fn joining(watch: Watch, scanner: &Scanner) -> Self {
+        Self {
+            cut: !scanner.at_boundary(),
+            ..Self::new(watch)
         }
     }
 
@@ -143,6 +154,7 @@ impl Inspector {
             chunk,
             at: 0,
             held_from: None,
+            control: self.control.take().map(|frame| *frame),
             control_from: None,
         };
         if self.under == Under::Held && desk.scanner.remaining() > 0 {
@@ -176,6 +188,15 @@ impl Inspector {
         !self.cut
     }
 
+    /// What the last byte ends that has gone on, as far as it is known here.
+    pub const fn tail(&self) -> Ends {
+        if self.cut {
+            Ends::Nothing
+        } else {
+            Ends::Message
+        }
+    }
+
     /// Bytes that are held back.
     pub fn held(&self) -> usize {
         self.held.len()
@@ -205,7 +226,7 @@ impl Inspector {
             desk.host.opened(header);
             self.set_aside(desk, from);
             self.under = Under::Control;
-            self.control = ControlFrame::opened(header);
+            desk.control = Some(ControlFrame::opened(header));
             desk.control_from = prefix.is_empty().then_some(from);
         } else {
             let header_bytes = prefix.len() + desk.at - from;
@@ -298,7 +319,9 @@ impl Inspector {
         desk.at += bytes;
         let ends = desk.scanner.remaining() == 0;
         if self.under == Under::Control {
-            self.control.take(part);
+            if let Some(frame) = &mut desk.control {
+                frame.take(part);
+            }
         } else {
             let checked = self.check_text(desk.scratch, part, ends);
             let good = checked.err().unwrap_or(bytes);
@@ -390,7 +413,7 @@ impl Inspector {
         if !self.message.is_last {
             return;
         }
-        if !self.message.is_dropped {
+        if !self.message.is_dropped && self.message.frames > 0 {
             desk.host.message(self.message.bytes, self.message.frames);
         }
         self.message = Message::default();
@@ -398,7 +421,9 @@ impl Inspector {
 
     /// Judges a control frame that is whole.
     fn end_control<H: Host>(&mut self, desk: &mut Desk<'_, H>) -> Result<(), Rule> {
-        let frame = &self.control;
+        let Some(frame) = desk.control.take() else {
+            return Ok(());
+        };
         let ends = if frame.opcode() == Opcode::Close {
             let code = close::code_of(frame.payload())?;
             // A message that is not whole by now never will be.
@@ -430,6 +455,7 @@ impl Inspector {
             self.held = Vec::new();
             return;
         }
+        self.control = desk.control.take().map(Box::new);
         let Some(from) = desk.held_from else { return };
         let bytes = desk.at - from;
         if desk.host.may_hold(bytes) {

@@ -278,6 +278,11 @@ impl Scanner {
         self.close_code
     }
 
+    /// Whether permessage-deflate was negotiated.
+    pub const fn takes_deflate(&self) -> bool {
+        self.deflate
+    }
+
     fn expects_header(&self) -> bool {
         self.remaining == 0 && self.held.is_empty() && self.verdict == Verdict::Pass
     }

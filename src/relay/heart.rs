@@ -1,0 +1,89 @@
+//! Asks silent sides whether they live, and ends the tunnels of those that do not.
+
+use super::look::pace;
+use super::table::{Core, Tunnels};
+use super::tunnel::{End, Farewell, Half, Stage, Tunnel};
+use crate::fleet::OnMiss;
+use crate::limits;
+use crate::metrics::EndReason;
+use crate::ws::{Beat, ControlFrame, Opcode};
+
+impl Tunnels {
+    /// Looks at both hearts of a tunnel, and at who was slowed.
+    pub(super) fn beat(&mut self, core: &mut Core<'_>, key: u32) {
+        self.unslow(core, key);
+        self.forget_tail(key, core.now);
+        for end in End::BOTH {
+            let Self { slab, rng, .. } = self;
+            let tunnel = &mut slab[key as usize];
+            if tunnel.stage != Stage::Open {
+                return;
+            }
+            let Some(look) = &mut tunnel.look else { return };
+            let Some(pace) = pace(&look.rules, end) else {
+                continue;
+            };
+            let way = look.way(end);
+            let Some(heart) = &mut way.heart else {
+                continue;
+            };
+            match heart.step(pace, way.heard, core.now, rng) {
+                Beat::Wait(_) => {}
+                Beat::Ask { payload, missed } => self.ask(key, end, payload, missed),
+                Beat::Dead => self.dead(core, key, end),
+            }
+        }
+    }
+
+    fn ask(&mut self, key: u32, end: End, payload: [u8; 8], missed: bool) {
+        let mask = (end == End::Backend).then(|| self.rng.next_u64().to_le_bytes());
+        let mask = mask.map(|[a, b, c, d, ..]| [a, b, c, d]);
+        let tunnel = self.tunnel(key);
+        let counters = match end {
+            End::Client => &tunnel.flow.client,
+            End::Backend => &tunnel.flow.backend,
+        };
+        counters.pongs_missed.add(u64::from(missed));
+        if tunnel.may_put_in(end) {
+            counters.pings_sent.add(1);
+            let ping = ControlFrame::new(Opcode::Ping, &payload, mask).render();
+            tunnel.side(end).outbox.push_control(ping.as_bytes());
+            self.mark(key, end);
+        }
+    }
+
+    /// `end` gave no sign of life for too long.
+    fn dead(&mut self, core: &mut Core<'_>, key: u32, end: End) {
+        let tunnel = self.tunnel(key);
+        let counters = match end {
+            End::Client => &tunnel.flow.client,
+            End::Backend => &tunnel.flow.backend,
+        };
+        counters.pongs_missed.add(1);
+        tunnel.decide(end.party(), EndReason::HeartbeatMissed);
+        let on_miss = tunnel
+            .look
+            .as_ref()
+            .map(|look| look.rules.heartbeat.on_miss);
+        if on_miss == Some(OnMiss::Reset) {
+            return self.end(core, key, true);
+        }
+        let peer = tunnel.peer_gone();
+        tunnel.side(end).farewell = Farewell::Silent;
+        tunnel.side(end.other()).farewell = peer;
+        self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
+        self.settle(core, key);
+    }
+}
+
+impl Tunnel {
+    /// Whether a control frame of ours may go to `end`: not behind a Close frame, ours or the other side's.
+    pub(super) fn may_put_in(&self, end: End) -> bool {
+        let side = self.side_ref(end);
+        let from = self.side_ref(end.other());
+        self.stage == Stage::Open
+            && !side.told
+            && side.ours == Half::Open
+            && from.scanner.close_code().is_none()
+    }
+}

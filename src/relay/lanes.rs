@@ -1,0 +1,297 @@
+//! What waits behind an outbox that is full: frames in one lane, control frames of our own or of the peer in another,
+//! which overtakes at every frame boundary.
+//!
+//! ```text
+//!  outbox (a turn's worth, in order)  ◀─┬─ control   small, goes first
+//!                                       └─ data      whole frames, the last one perhaps not whole yet
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::limits;
+use crate::ws::Ends;
+
+/// The two lanes towards one socket. They exist only while something waits here.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    /// Control frames, each with its length.
+    control: VecDeque<u8>,
+    control_lengths: VecDeque<u8>,
+    /// Bytes of frames, and where they end.
+    data: VecDeque<u8>,
+    units: VecDeque<Unit>,
+    /// The outbox ends inside of a frame: its rest comes before anything else.
+    inside_frame: bool,
+    /// It ends inside of a message: the rest of that cannot be left out.
+    inside_message: bool,
+}
+
+/// Bytes in the data lane that end where a frame does, but for the last ones.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    bytes: usize,
+    ends: Ends,
+}
+
+impl Lanes {
+    /// Lanes behind an outbox that ends so.
+    pub(super) fn behind(tail: Ends) -> Self {
+        Self {
+            inside_frame: tail == Ends::Nothing,
+            inside_message: matches!(tail, Ends::Nothing | Ends::Frame),
+            ..Self::default()
+        }
+    }
+
+    /// Puts bytes of frames in line.
+    pub(super) fn push(&mut self, bytes: &[u8], ends: Ends) {
+        self.data.extend(bytes);
+        match self.units.back_mut() {
+            Some(last) if last.ends == Ends::Nothing => {
+                last.bytes += bytes.len();
+                last.ends = ends;
+            }
+            _ => self.units.push_back(Unit {
+                bytes: bytes.len(),
+                ends,
+            }),
+        }
+    }
+
+    /// Puts a Ping or Pong in its lane. When that is full, the oldest goes.
+    pub(super) fn push_control(&mut self, frame: &[u8]) {
+        while self.control.len() + frame.len() > limits::CONTROL_LANE_BYTES_MAX {
+            let Some(length) = self.control_lengths.pop_front() else {
+                break;
+            };
+            self.control.drain(..usize::from(length));
+        }
+        let length = u8::try_from(frame.len());
+        let length = length.expect("invariant: a control frame is 131 bytes at most");
+        self.control_lengths.push_back(length);
+        self.control.extend(frame);
+    }
+
+    /// Moves what may go next to the end of `out`: at most about a turn's worth, and whole frames as far as they have
+    /// come.
+    pub(super) fn refill(&mut self, out: &mut Vec<u8>) {
+        let turn = limits::LANE_TURN_BYTES as usize;
+        loop {
+            if !self.inside_frame {
+                self.control_lengths.clear();
+                out.extend(self.control.drain(..));
+            }
+            let Some(unit) = self.units.front().copied() else {
+                return;
+            };
+            if out.len() >= turn && unit.ends != Ends::Nothing {
+                return;
+            }
+            self.units.pop_front();
+            out.extend(self.data.drain(..unit.bytes));
+            self.inside_frame = unit.ends == Ends::Nothing;
+            self.inside_message = matches!(unit.ends, Ends::Nothing | Ends::Frame);
+        }
+    }
+
+    /// Leaves out the oldest messages that are whole and not begun, until no more than `most` bytes wait. Returns how
+    /// many there were. The newest is never left out.
+    pub(super) fn keep_newest(&mut self, most: usize) -> u64 {
+        let mut dropped = 0;
+        while self.data.len() > most {
+            let begun = if self.inside_message {
+                self.first_message(0)
+                    .map_or(self.units.len(), |(units, _)| units)
+            } else {
+                0
+            };
+            let Some((units, _)) = self.first_message(begun) else {
+                return dropped;
+            };
+            // Behind the newest nothing may be missing, so it stays.
+            if self.first_message(units).is_none() {
+                return dropped;
+            }
+            let before: usize = self.units.range(..begun).map(|unit| unit.bytes).sum();
+            let bytes: usize = self.units.range(begun..units).map(|unit| unit.bytes).sum();
+            self.data.drain(before..before + bytes);
+            self.units.drain(begun..units);
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// The first message from this unit on that is whole: the place behind its last unit, and its bytes.
+    fn first_message(&self, from: usize) -> Option<(usize, usize)> {
+        let mut bytes = 0;
+        for (place, unit) in (from..).zip(self.units.range(from.min(self.units.len())..)) {
+            bytes += unit.bytes;
+            if matches!(unit.ends, Ends::Message | Ends::Close) {
+                return Some((place + 1, bytes));
+            }
+        }
+        None
+    }
+
+    /// Leaves out everything but the rest of a frame that is begun. Whether a frame may follow then.
+    pub(super) fn clear_to_boundary(&mut self) -> bool {
+        self.control.clear();
+        self.control_lengths.clear();
+        let kept = usize::from(self.inside_frame).min(self.units.len());
+        let bytes: usize = self.units.range(..kept).map(|unit| unit.bytes).sum();
+        self.units.truncate(kept);
+        self.data.truncate(bytes);
+        self.ends_at_boundary()
+    }
+
+    /// Whether another frame may follow what waits.
+    pub(super) fn ends_at_boundary(&self) -> bool {
+        match self.units.back() {
+            Some(last) => last.ends != Ends::Nothing,
+            None => !self.inside_frame,
+        }
+    }
+
+    /// Whether nothing waits that could go. Control frames cannot while the rest of a frame has not come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.units.is_empty() && (self.inside_frame || self.control.is_empty())
+    }
+
+    /// Whether nothing waits at all, and nothing needs to be remembered.
+    pub(super) fn is_over(&self) -> bool {
+        self.units.is_empty() && self.control.is_empty() && !self.inside_frame
+    }
+
+    /// How the outbox ends.
+    pub(super) const fn tail(&self) -> Ends {
+        match (self.inside_frame, self.inside_message) {
+            (true, _) => Ends::Nothing,
+            (false, true) => Ends::Frame,
+            (false, false) => Ends::Message,
+        }
+    }
+
+    /// Bytes of frames that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refilled(lanes: &mut Lanes) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !lanes.is_empty() {
+            let mut turn = Vec::new();
+            lanes.refill(&mut turn);
+            out.extend(turn);
+        }
+        out
+    }
+
+    #[test]
+    fn control_frames_overtake_at_the_next_boundary_and_not_before() {
+        let mut lanes = Lanes::behind(Ends::Nothing);
+        lanes.push_control(b"PING");
+        assert!(lanes.is_empty(), "the rest of a frame comes first");
+        lanes.push(b"rest ", Ends::Frame);
+        lanes.push(b"next ", Ends::Message);
+        assert_eq!(refilled(&mut lanes), b"rest PINGnext ");
+        assert!(lanes.is_over());
+    }
+
+    #[test]
+    fn a_turn_ends_with_a_frame_and_a_long_frame_is_not_waited_for() {
+        let turn = limits::LANE_TURN_BYTES as usize;
+        let mut lanes = Lanes::behind(Ends::Message);
+        lanes.push(&vec![1; turn - 1], Ends::Message);
+        lanes.push(&[2; 100], Ends::Message);
+        lanes.push(&[3; 100], Ends::Nothing);
+        let mut out = Vec::new();
+        lanes.refill(&mut out);
+        assert_eq!(out.len(), turn - 1 + 100 + 100);
+        assert_eq!(lanes.tail(), Ends::Nothing);
+        lanes.push(&[3; 50], Ends::Message);
+        lanes.push(&vec![4; turn], Ends::Message);
+        lanes.push(&[5; 10], Ends::Message);
+        let mut out = Vec::new();
+        lanes.refill(&mut out);
+        assert_eq!(out.len(), 50 + turn, "the last one waits");
+    }
+
+    #[test]
+    fn the_oldest_whole_messages_make_room_but_never_the_one_begun_or_the_newest() {
+        let mut lanes = Lanes::behind(Ends::Frame);
+        lanes.push(b"begun", Ends::Message);
+        lanes.push(b"old 1", Ends::Frame);
+        lanes.push(b"old 2", Ends::Message);
+        lanes.push(b"middle", Ends::Message);
+        lanes.push(b"newest", Ends::Message);
+        assert_eq!(lanes.keep_newest(20), 1);
+        assert_eq!(lanes.bytes(), 5 + 6 + 6);
+        assert_eq!(lanes.keep_newest(0), 1);
+        assert_eq!(refilled(&mut lanes), b"begunnewest");
+    }
+
+    #[test]
+    fn the_oldest_control_frames_make_room() {
+        let mut lanes = Lanes::behind(Ends::Message);
+        for number in 0..=255_u8 {
+            lanes.push_control(&[number; 100]);
+        }
+        let out = refilled(&mut lanes);
+        assert!(out.len() <= limits::CONTROL_LANE_BYTES_MAX);
+        assert!(out.ends_with(&[255; 100]) && out.len() > limits::CONTROL_LANE_BYTES_MAX - 100);
+    }
+
+    #[test]
+    fn all_can_be_left_out_but_the_rest_of_a_frame() {
+        let mut lanes = Lanes::behind(Ends::Nothing);
+        assert!(!lanes.clear_to_boundary());
+        lanes.push(b"rest", Ends::Frame);
+        lanes.push(b"more", Ends::Message);
+        lanes.push_control(b"PING");
+        assert!(lanes.clear_to_boundary());
+        assert_eq!(refilled(&mut lanes), b"rest");
+        let mut lanes = Lanes::behind(Ends::Message);
+        lanes.push(b"more", Ends::Nothing);
+        assert!(lanes.clear_to_boundary());
+        assert!(lanes.is_over());
+    }
+
+    proptest! {
+        #[test]
+        fn frames_keep_their_order_and_no_byte_is_lost(
+            pieces in prop::collection::vec((1_usize..9_000, 0_u8..4, any::<bool>()), 0..40),
+        ) {
+            let mut lanes = Lanes::behind(Ends::Message);
+            let (mut out, mut sent, mut controls) = (Vec::new(), Vec::new(), 0);
+            for (number, (bytes, ends, refill)) in pieces.into_iter().enumerate() {
+                let byte = u8::try_from(number).unwrap();
+                let ends = [Ends::Nothing, Ends::Frame, Ends::Message, Ends::Control][usize::from(ends)];
+                if ends == Ends::Control {
+                    lanes.push_control(&[255]);
+                    controls += 1;
+                } else {
+                    lanes.push(&vec![byte; bytes], ends);
+                    sent.extend(vec![byte; bytes]);
+                }
+                if refill {
+                    let mut turn = Vec::new();
+                    lanes.refill(&mut turn);
+                    out.extend(turn);
+                }
+            }
+            lanes.push(&[254], Ends::Message);
+            sent.push(254);
+            out.extend(refilled(&mut lanes));
+            let found = out.iter().filter(|byte| **byte == 255).count();
+            out.retain(|byte| *byte != 255);
+            prop_assert_eq!((out, found), (sent, controls));
+        }
+    }
+}

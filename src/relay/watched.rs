@@ -1,0 +1,287 @@
+//! What happens to bytes of a tunnel that somebody looks into: inspected, then passed on piece by piece.
+
+use super::look::{Doorman, Look};
+use super::table::{Core, Tunnels};
+use super::tunnel::{End, Farewell, Flow, Stage, Tunnel};
+use crate::clock::Now;
+use crate::fleet::SlowConsumer;
+use crate::limits;
+use crate::metrics::{Dropped, EndReason};
+use crate::ring::Chunk;
+use crate::ws::{Passage, Source, Verdict};
+
+/// What came of a look at some bytes, besides what goes on.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    /// What becomes of the bytes of the side that sent them.
+    flow: Flow,
+    /// The frame is at its end that our Close frame waited for.
+    cut: bool,
+    /// The verdict, if these bytes brought it.
+    verdict: Verdict,
+    /// Until when the sender is read no further.
+    slowed_until: Option<Now>,
+    /// Our Pongs wait to be sent to the sender.
+    answered: bool,
+}
+
+impl Tunnels {
+    /// Feeds one chunk that `end` sent.
+    pub(super) fn feed_watched(&mut self, core: &mut Core<'_>, key: u32, end: End, chunk: Chunk) {
+        let bytes = core.ring.buffers.bytes(&chunk);
+        let looked = self.inspect(core.now, key, end, bytes);
+        let Self {
+            slab,
+            segments,
+            passage,
+            ..
+        } = self;
+        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        match &passage.pieces[..] {
+            [piece] if piece.source == Source::Chunk && outbox.is_free() => {
+                outbox.push(core.ring, segments, chunk, piece.range());
+                outbox.ends_with(piece.ends);
+            }
+            pieces => {
+                let bytes = core.ring.buffers.bytes(&chunk);
+                for piece in pieces {
+                    outbox.push_frames(passage.bytes(piece, bytes), piece.ends);
+                }
+                core.ring.buffers.release(chunk);
+            }
+        }
+        self.passed_on(core, key, end, looked);
+    }
+
+    /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open.
+    pub(super) fn feed_watched_copy(
+        &mut self,
+        core: &mut Core<'_>,
+        key: u32,
+        end: End,
+        bytes: &[u8],
+    ) {
+        let looked = self.inspect(core.now, key, end, bytes);
+        let Self { slab, passage, .. } = self;
+        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        for piece in &passage.pieces {
+            outbox.push_frames(passage.bytes(piece, bytes), piece.ends);
+        }
+        self.passed_on(core, key, end, looked);
+    }
+
+    /// Looks at bytes that `end` sent; what goes on of them is in the passage then.
+    fn inspect(&mut self, now: Now, key: u32, end: End, bytes: &[u8]) -> Looked {
+        let Self {
+            slab,
+            passage,
+            scratch,
+            meters,
+            tally,
+            held,
+            answers,
+            ..
+        } = self;
+        let Tunnel {
+            client,
+            backend,
+            look,
+            flow: counters,
+            last_active,
+            ..
+        } = &mut slab[key as usize];
+        let look = look.as_mut();
+        let look = look.expect("invariant: whoever feeds here has seen that it is there");
+        let (side, other) = match end {
+            End::Client => (client, backend),
+            End::Backend => (backend, client),
+        };
+        let is_backpressure = look.slow_rule(end.other()) == SlowConsumer::Backpressure;
+        passage.by_frame = !other.outbox.is_free() || !is_backpressure;
+        let (before, was) = (look.held(), side.scanner.verdict());
+        let Look {
+            rules,
+            ways,
+            meters: places,
+            tail,
+            ..
+        } = &mut **look;
+        let way = &mut ways[end as usize];
+        way.heard = now;
+        let mut doorman = Doorman {
+            rules,
+            sender: end,
+            now,
+            flow: counters,
+            meters,
+            places: if end == End::Client { places } else { &[] },
+            control: &mut way.control,
+            heart: way.heart.as_mut(),
+            tail: tail.as_deref_mut(),
+            answers,
+            room: limits::ASSEMBLY_BYTES_MAX.saturating_sub(*held),
+            slow_for: None,
+            is_active: false,
+        };
+        let flow = side.flow;
+        let input = (&mut side.scanner, bytes, flow == Flow::Cut);
+        let mut read = way.inspector.feed(input, scratch, &mut doorman, passage);
+        let cut = flow == Flow::Cut && way.inspector.at_boundary();
+        let mut messages = u64::from(passage.messages);
+        if cut && read < bytes.len() {
+            // The rest goes nowhere, but a Close frame in it is this side's goodbye.
+            let mut rest = Passage::default();
+            let input = (&mut side.scanner, &bytes[read..], false);
+            read += way.inspector.feed(input, scratch, &mut doorman, &mut rest);
+            messages += u64::from(rest.messages);
+        }
+        debug_assert!(read == bytes.len() || side.scanner.verdict() != Verdict::Pass);
+        if doorman.is_active {
+            *last_active = now;
+        }
+        let slowed_until = doorman.slow_for.map(|wait| now.after(wait));
+        if flow == Flow::Discard {
+            passage.clear();
+        }
+        *held = *held + look.held() - before;
+        let length = bytes.len() as u64;
+        side.bytes += length;
+        side.messages += messages;
+        tally.add(end, messages, length);
+        let traffic = match end {
+            End::Client => &counters.client_to_backend,
+            End::Backend => &counters.backend_to_client,
+        };
+        traffic.messages.add(messages);
+        traffic.bytes.add(length);
+        let verdict = side.scanner.verdict();
+        Looked {
+            flow,
+            cut,
+            verdict: if was == Verdict::Pass {
+                verdict
+            } else {
+                Verdict::Pass
+            },
+            slowed_until,
+            answered: !answers.is_empty(),
+        }
+    }
+
+    /// What follows from a look, once what goes on is in line.
+    fn passed_on(&mut self, core: &mut Core<'_>, key: u32, end: End, looked: Looked) {
+        if looked.answered {
+            self.answer_pings(key, end);
+        }
+        if !self.passage.pieces.is_empty() {
+            self.mark(key, end.other());
+            self.bound_queue(core, key, end.other());
+        }
+        if let Some(until) = looked.slowed_until {
+            self.slow(core, key, end, until);
+        }
+        if looked.cut {
+            self.tell(key, end.other());
+        }
+        let broken = matches!(looked.verdict, Verdict::Violation(_));
+        match (looked.verdict, looked.flow) {
+            (Verdict::Pass, _) => {}
+            (Verdict::Violation(rule), Flow::Cut | Flow::Discard) => {
+                self.count_violation(key, rule)
+            }
+            _ => self.judged(core, key, end, looked.verdict),
+        }
+        if broken && looked.flow == Flow::Cut && !looked.cut {
+            // The end of the frame that our Close frame waits for will never come.
+            self.give_up_telling(key, end.other());
+        }
+    }
+
+    /// Sends `end` the Pongs that answer its Pings, unless it was told goodbye.
+    fn answer_pings(&mut self, key: u32, end: End) {
+        let Self { slab, answers, .. } = self;
+        let tunnel = &mut slab[key as usize];
+        if tunnel.may_put_in(end) {
+            let outbox = &mut tunnel.side(end).outbox;
+            let mut rest = &answers[..];
+            while let [_, length, ..] = *rest {
+                let (frame, after) = rest.split_at(2 + usize::from(length));
+                outbox.push_control(frame);
+                rest = after;
+            }
+            self.answers.clear();
+            self.mark(key, end);
+        } else {
+            answers.clear();
+        }
+    }
+
+    /// Keeps what waits for `receiver` within its bound, as its route wants it.
+    fn bound_queue(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
+        let tunnel = &mut self.slab[key as usize];
+        let Some(look) = &tunnel.look else { return };
+        let (rule, most) = (look.slow_rule(receiver), look.rules.queue_bytes_max);
+        let outbox = &mut tunnel.side(receiver).outbox;
+        match rule {
+            SlowConsumer::Backpressure => {
+                if outbox.copied() >= limits::OUTBOX_HIGH_BYTES {
+                    self.pause(core, key, receiver.other());
+                }
+            }
+            SlowConsumer::Newest => {
+                let dropped = outbox.keep_newest(most);
+                if dropped > 0 {
+                    let traffic = tunnel.traffic(receiver.other());
+                    traffic.dropped[Dropped::SlowConsumer.index()].add(dropped);
+                }
+            }
+            SlowConsumer::Close => {
+                if outbox.copied() > most && tunnel.stage == Stage::Open {
+                    self.too_slow(core, key, receiver);
+                }
+            }
+        }
+    }
+
+    /// `receiver` takes less than is sent to it: it is sent 1013 before all that waits for it in the lanes.
+    fn too_slow(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
+        let tunnel = self.tunnel(key);
+        tunnel.decide(receiver.party(), EndReason::SlowConsumer);
+        let peer = tunnel.peer_gone();
+        tunnel.side(receiver).farewell = Farewell::TooSlow;
+        tunnel.side(receiver.other()).farewell = peer;
+        tunnel.side(receiver).outbox.clear_lanes();
+        self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
+    }
+
+    /// Reads `end` no further until then.
+    fn slow(&mut self, core: &mut Core<'_>, key: u32, end: End, until: Now) {
+        let tunnel = self.tunnel(key);
+        if tunnel.stage != Stage::Open {
+            return;
+        }
+        if let Some(look) = &mut tunnel.look {
+            look.way(end).slowed_until = Some(until);
+        }
+        if !tunnel.side(end).slowed {
+            tunnel.side(end).slowed = true;
+            tunnel.traffic(end).slowed.add(1);
+            self.stop_receiving(core, key, end);
+        }
+        self.schedule(core, key);
+    }
+
+    /// Reads on whoever has waited long enough.
+    pub(super) fn unslow(&mut self, core: &mut Core<'_>, key: u32) {
+        for end in End::BOTH {
+            let tunnel = self.tunnel(key);
+            let Some(look) = &mut tunnel.look else { return };
+            let until = &mut look.way(end).slowed_until;
+            if until.is_some_and(|until| until <= core.now) {
+                *until = None;
+                tunnel.side(end).slowed = false;
+                self.receive(core, key, end);
+            }
+        }
+    }
+}
