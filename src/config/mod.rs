@@ -8,6 +8,7 @@ mod build;
 mod kind;
 mod mistake;
 mod model;
+mod nearest;
 mod raw;
 mod ready;
 mod secret;

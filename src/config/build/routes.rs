@@ -3,7 +3,8 @@
 use super::Distinct;
 use crate::config::kind;
 use crate::config::model::{OriginSettings, PoolSettings, RouteSettings};
-use crate::config::raw::{Given, Place, Report, Table, nearest, shown_text};
+use crate::config::nearest::nearest;
+use crate::config::raw::{Given, Place, Report, Table, shown_text};
 use crate::fleet::{HostPattern, PoolId};
 use crate::http::OriginRules;
 use crate::limits;
