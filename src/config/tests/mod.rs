@@ -5,6 +5,7 @@ mod mistakes;
 mod pools;
 mod print;
 mod ready;
+mod routes;
 mod secrets;
 
 use super::{Config, parse};

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::pools;
+use super::{pools, routes};
 use crate::config::units::Span;
-use crate::config::{
-    AccessLog, Config, Cores, Listener, PoolSettings, RouteSettings, Steering, load, parse,
-};
-use crate::fleet::{HostPattern, PoolId};
+use crate::config::{AccessLog, Config, Cores, Listener, Steering, load, parse};
+use crate::fleet::PoolId;
 use crate::limits;
 
 fn printed(config: &Config) -> String {
@@ -72,7 +70,7 @@ fn printed(config: &Config) -> String {
     config
         .routes
         .iter()
-        .for_each(|route| print_route(&mut out, route, &config.pools));
+        .for_each(|route| routes::print::route(&mut out, route, &config.pools));
     out
 }
 
@@ -95,41 +93,6 @@ fn print_listener(out: &mut String, listener: &Listener) {
     .unwrap();
 }
 
-fn print_route(out: &mut String, route: &RouteSettings, pools: &[PoolSettings]) {
-    writeln!(
-        out,
-        "[[routes]]\nname = {:?}\npath = {:?}",
-        route.name, route.path
-    )
-    .unwrap();
-    writeln!(out, "pool = {:?}", pools[route.pool.index()].name).unwrap();
-    let hosts: Vec<_> = route.hosts.iter().map(ToString::to_string).collect();
-    match &hosts[..] {
-        [] => {}
-        [host] => writeln!(out, "host = {host:?}").unwrap(),
-        hosts => writeln!(out, "host = {hosts:?}").unwrap(),
-    }
-    if let Some(origins) = &route.origins {
-        writeln!(out, "allowed_origins = {:?}", origins.allowed).unwrap();
-        writeln!(out, "allow_missing_origin = {}", origins.allow_missing).unwrap();
-        writeln!(out, "allow_null_origin = {}", origins.allow_null).unwrap();
-    }
-    writeln!(out, "plain_http = {}", route.plain_http).unwrap();
-    writeln!(out, "idle_timeout = \"{}\"", Span(route.idle_timeout)).unwrap();
-    writeln!(
-        out,
-        "stalled_write_timeout = \"{}\"",
-        Span(route.stalled_write_timeout)
-    )
-    .unwrap();
-    writeln!(
-        out,
-        "half_close_timeout = \"{}\"",
-        Span(route.half_close_timeout)
-    )
-    .unwrap();
-}
-
 #[test]
 fn every_example_reads_back_the_same() {
     for name in ["minimal", "ringway", "many-pools", "origins-and-proxies"] {
@@ -144,39 +107,9 @@ pub(super) fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value
     seconds.prop_map(Duration::from_secs)
 }
 
-fn routes() -> impl Strategy<Value = Vec<RouteSettings>> {
-    let hosts = prop::collection::btree_set("(\\*\\.)?[a-z]{1,8}\\.[a-z]{2,4}", 0..3);
-    let timeouts = (
-        timeout(limits::IDLE_TIMEOUT),
-        timeout(limits::HALF_CLOSE_TIMEOUT),
-    );
-    let route = (hosts, "[a-z0-9._%~-]{1,10}", timeouts, any::<bool>());
-    let route = route.prop_map(|(hosts, path, timeouts, plain_http)| RouteSettings {
-        name: String::new(),
-        hosts: hosts
-            .iter()
-            .map(|host| HostPattern::parse(host).unwrap())
-            .collect(),
-        path,
-        pool: PoolId(0),
-        origins: None,
-        plain_http,
-        idle_timeout: timeouts.0,
-        stalled_write_timeout: limits::STALLED_WRITE_TIMEOUT.default,
-        half_close_timeout: timeouts.1,
-    });
-    prop::collection::vec(route, 1..6).prop_map(|mut routes| {
-        for (index, route) in routes.iter_mut().enumerate() {
-            route.name = format!("route-{index}");
-            route.path = format!("/{index}/{}", route.path);
-        }
-        routes
-    })
-}
-
 proptest! {
     #[test]
-    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes(), bound in 1_u32..1_000) {
+    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes::any::routes(), bound in 1_u32..1_000) {
         let mut config = super::least();
         config.workers.cores = Cores::List(vec![2, 0]);
         config.workers.steering = Steering::Cpu;

@@ -1,0 +1,92 @@
+//! `[[routes]]`: which host and path lead to which pool.
+
+mod origins;
+mod target;
+
+use super::Distinct;
+use crate::config::kind;
+use crate::config::model::{PoolSettings, RouteSettings};
+use crate::config::nearest::nearest;
+use crate::config::raw::{Table, shown_text};
+use crate::fleet::PoolId;
+use crate::limits;
+
+pub(super) fn routes(root: &mut Table<'_>, pools: &[PoolSettings]) -> Vec<RouteSettings> {
+    let place = root.place().named("routes");
+    let report = root.report();
+    let mut names = Distinct::new("a name of its own");
+    let mut targets = Distinct::new("a host and path of its own");
+    let mut count = 0;
+    let routes = root.rows("routes", "a list of tables", |table| {
+        count += 1;
+        route(table, pools, &mut names, &mut targets)
+    });
+    if count == 0 {
+        let help = "[[routes]] with path = \"/\" and the name of a pool";
+        report.wrong(&place, "at least one route", "none", help);
+    }
+    if count > limits::ROUTES_MAX {
+        report.wrong(
+            &place,
+            format_args!("at most {} routes", limits::ROUTES_MAX),
+            count,
+            "",
+        );
+    }
+    routes.into_iter().flatten().collect()
+}
+
+/// Nothing if its target or its pool is wrong, which has then been noted.
+fn route(
+    table: &mut Table<'_>,
+    pools: &[PoolSettings],
+    names: &mut Distinct<String>,
+    targets: &mut Distinct<String>,
+) -> Option<RouteSettings> {
+    let name = table.given("name", &kind::route_name());
+    let hosts = target::hosts(table);
+    let path = target::path(table);
+    let pool = pool(table, pools);
+    let origins = origins::origins(table);
+    let plain_http = table.value("plain_http", &kind::flag(), false);
+    let mut deadline = |key, setting: limits::Setting<_>| {
+        table.value(key, &kind::duration(setting), setting.default)
+    };
+    let idle_timeout = deadline("idle_timeout", limits::IDLE_TIMEOUT);
+    let stalled_write_timeout = deadline("stalled_write_timeout", limits::STALLED_WRITE_TIMEOUT);
+    let half_close_timeout = deadline("half_close_timeout", limits::HALF_CLOSE_TIMEOUT);
+    let (hosts, path) = (hosts?, path?);
+    let name = target::distinct_name(table, name, (&hosts, &path), (names, targets));
+    Some(RouteSettings {
+        name,
+        hosts: hosts.into_iter().map(|host| host.value).collect(),
+        path,
+        pool: pool?,
+        origins,
+        plain_http,
+        idle_timeout,
+        stalled_write_timeout,
+        half_close_timeout,
+    })
+}
+
+fn pool(table: &mut Table<'_>, pools: &[PoolSettings]) -> Option<PoolId> {
+    let item = table.required("pool", "the name of a pool")?;
+    let name = item.read(&kind::text("the name of a pool"))?;
+    let place = pools.iter().position(|pool| pool.name == name.value);
+    if place.is_none() {
+        let note = match nearest(&name.value, pools.iter().map(|pool| pool.name.as_str())) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => String::new(),
+        };
+        table.report().wrong(
+            &name.place,
+            "a pool of this file",
+            shown_text(&name.value),
+            &note,
+        );
+    }
+    place
+        .and_then(|place| u16::try_from(place).ok())
+        .map(PoolId)
+}
