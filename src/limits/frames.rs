@@ -23,8 +23,8 @@ pub const ASSEMBLY_BYTES_MAX: usize = 256 * 1024 * 1024;
 // --- The firewall ---
 
 /// The longest frame or message that a route lets through, if it has a bound; at least a full control frame's payload,
-/// at most what a 32-bit length says.
-pub const FRAME_BYTES: (u32, u32) = (CONTROL_PAYLOAD_BYTES_MAX as u32, u32::MAX);
+/// at most the largest power of two that 32 bits count. Whoever wants more wants none: "off".
+pub const FRAME_BYTES: (u32, u32) = (125, 1 << 31);
 /// The longest message where messages are held back until they are whole. A picture fits; a thousand of them under way
 /// are what one worker may hold.
 pub const HELD_MESSAGE_BYTES: Setting<u32> = count(256 * 1024, FRAME_BYTES.0, 16 * 1024 * 1024);
@@ -37,7 +37,7 @@ pub const RATES_MAX: usize = 4;
 /// Messages in a second.
 pub const MESSAGES_PER_SECOND: (u32, u32) = (1, 10_000_000);
 /// Bytes in a second.
-pub const BYTES_PER_SECOND: (u32, u32) = (1024, u32::MAX);
+pub const BYTES_PER_SECOND: (u32, u32) = (1024, 1 << 31);
 /// What a bucket holds, as the time it takes to fill.
 pub const RATE_BURST: Setting<Duration> = millis(SECOND, 10, HOUR);
 /// Values of sources, headers and cookies whose rates one worker remembers at once; some 100 bytes each. A new one
@@ -88,6 +88,7 @@ pub const FIRST_MESSAGE_TIMEOUT: Setting<Duration> = millis(5 * SECOND, 100, 5 *
 /// Values that lead to a pool each.
 pub const FIRST_MESSAGE_POOLS_MAX: usize = 1024;
 
+const _: () = assert!(FRAME_BYTES.0 as usize == CONTROL_PAYLOAD_BYTES_MAX);
 const _: () = assert!(LANE_TURN_BYTES < OUTBOX_HIGH_BYTES);
 const _: () = assert!(CONTROL_LANE_BYTES_MAX > 2 * CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!((HELD_MESSAGE_BYTES.most as usize) * 8 <= ASSEMBLY_BYTES_MAX);
