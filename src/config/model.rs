@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::secret::Token;
 use crate::fleet::{
-    Caps, EjectionRules, Fates, Hashing, HostPattern, PolicyKind, PoolId, RetryBudget, Sticky,
-    WaitingRoom, Weight,
+    Caps, EjectionRules, Fates, FirstMessage, FrameRules, Hashing, HostPattern, PolicyKind, PoolId,
+    RetryBudget, Sticky, WaitingRoom, Weight,
 };
 use crate::health::ProbeSettings;
 use crate::limits;
@@ -279,6 +279,12 @@ pub struct RouteSettings {
     pub stalled_write_timeout: Duration,
     /// How long one half may stay open after the other has ended.
     pub half_close_timeout: Duration,
+    /// Whether backends are offered the permessage-deflate that clients offer. Never beside `first_message`.
+    pub offers_deflate: bool,
+    /// What is done with frames beyond the rules of RFC 6455; nothing if the file asks for nothing of it.
+    pub frames: Option<FrameRules>,
+    /// Whether a client's first message decides where it goes, and how.
+    pub first_message: Option<FirstMessage>,
 }
 
 /// The Origins of a route.

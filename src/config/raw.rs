@@ -186,6 +186,26 @@ impl<'a> Item<'a> {
         )
     }
 
+    /// Every entry of a table whose keys are up to the reader, in the order of the file; another value is noted.
+    pub(super) fn entries(&self, expected: &str) -> Option<Vec<(&'a str, Item<'a>)>> {
+        let Some(table) = self.value.as_table() else {
+            self.wrong(expected, "");
+            return None;
+        };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let items = entries.into_iter().map(|(key, value)| {
+            let key = key.get_ref().as_ref();
+            let item = Item {
+                value: value.get_ref(),
+                place: self.place.key(key, value.span().start),
+                report: self.report,
+            };
+            (key, item)
+        });
+        Some(items.collect())
+    }
+
     /// Every item of a list, or this one item if it is none.
     pub(super) fn one_or_more(self) -> Vec<Item<'a>> {
         match self.value.as_array() {
@@ -295,6 +315,23 @@ impl<'a> Table<'a> {
     /// The value of this key, or what holds without it.
     pub(super) fn value<T>(&mut self, key: &'static str, kind: &Kind<T>, default: T) -> T {
         self.given(key, kind).map_or(default, |given| given.value)
+    }
+
+    /// The value of this key, or what holds without it. Nothing if it is wrong, which has then been noted: whoever
+    /// depends on it has nothing more to say.
+    pub(super) fn given_or<T>(
+        &mut self,
+        key: &'static str,
+        kind: &Kind<T>,
+        default: T,
+    ) -> Option<Given<T>> {
+        match self.item(key) {
+            Some(item) => item.read(kind),
+            None => Some(Given {
+                value: default,
+                place: self.place.named(key),
+            }),
+        }
     }
 
     /// The item of this key; its absence is noted.

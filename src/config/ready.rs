@@ -13,6 +13,7 @@ use crate::fleet::{
 };
 use crate::http::OriginRules;
 use crate::limits;
+use crate::sync::Arc;
 
 impl Config {
     /// The snapshot of this configuration. Backends that the registry knows keep their rows; those that are
@@ -127,6 +128,9 @@ impl Config {
                 idle_timeout: limits::IDLE_TIMEOUT.default,
                 stalled_write_timeout: limits::STALLED_WRITE_TIMEOUT.default,
                 half_close_timeout: limits::HALF_CLOSE_TIMEOUT.default,
+                offers_deflate: true,
+                frames: None,
+                first_message: None,
             }],
         }
     }
@@ -195,8 +199,8 @@ fn route(id: RouteId, settings: &RouteSettings) -> Route {
         idle_timeout: settings.idle_timeout,
         stalled_write_timeout: settings.stalled_write_timeout,
         half_close_timeout: settings.half_close_timeout,
-        offers_deflate: true,
-        frames: None,
-        first_message: None,
+        offers_deflate: settings.offers_deflate,
+        frames: settings.frames.clone().map(Arc::new),
+        first_message: settings.first_message.clone().map(Arc::new),
     }
 }

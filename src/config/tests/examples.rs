@@ -10,9 +10,13 @@ use super::least;
 use crate::config::mistake::Lines;
 use crate::config::raw::Report;
 use crate::config::{Config, OriginSettings, PoolSettings, build, load, parse};
-use crate::fleet::{PolicyKind, Sticky};
+use crate::fleet::{
+    Decides, FirstMessage, FrameRules, Heartbeats, Over, PolicyKind, RateKey, RateRule,
+    SlowConsumer, Sticky,
+};
 use crate::health::{ProbeKind, ProbeSettings};
 use crate::limits;
+use crate::ws::Rate;
 
 const COMPLETE: &str = include_str!("../../../examples/ringway.toml");
 
@@ -36,7 +40,7 @@ fn every_example_parses() {
         }
         seen += 1;
     }
-    assert!(seen >= 4);
+    assert!(seen >= 5);
 }
 
 /// The complete example as it is, and once for each of its commented blocks with that one taken in. A line of a block
@@ -98,7 +102,7 @@ fn the_complete_example_has_every_setting() {
             *asked.entry(anonymous(&path)).or_default() |= is_there;
         }
     }
-    assert!(asked.len() > 80, "{asked:?}");
+    assert!(asked.len() > 120, "{asked:?}");
     let absent: Vec<_> = asked.iter().filter(|(_, seen)| !**seen).collect();
     assert!(
         absent.is_empty(),
@@ -119,7 +123,7 @@ fn anonymous(path: &str) -> String {
 #[test]
 fn each_commented_block_is_right_and_shows_the_defaults() {
     let all = loaded();
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 12);
     let tokens = all.iter().filter(|config| config.control.token.is_some());
     assert_eq!(tokens.count(), 1);
     let probes: Vec<_> = all
@@ -159,6 +163,65 @@ fn each_commented_block_is_right_and_shows_the_defaults() {
     };
     assert_eq!(
         *sticky[0], usual,
+        "what is left out has the value that is shown"
+    );
+}
+
+/// What each variant of the complete example has of one thing, without those that have none of it.
+fn all_of<T>(all: &[Config], of: impl Fn(&Config) -> Option<T>) -> Vec<T> {
+    all.iter().filter_map(of).collect()
+}
+
+#[test]
+fn each_commented_block_of_a_route_shows_the_defaults() {
+    let all = loaded();
+    let rates = all_of(&all, |config| config.routes[0].frames.clone());
+    let rate = |per_second| {
+        Some(Rate {
+            per_second,
+            burst: limits::RATE_BURST.default,
+        })
+    };
+    let first = RateRule {
+        by: RateKey::Connection,
+        messages: rate(100),
+        bytes: rate(1 << 20),
+        over: Over::Slow,
+        counts_control: false,
+    };
+    assert_eq!(rates.len(), 1);
+    assert_eq!(rates[0].rates[0], first);
+    // The two others leave out what the first one shows.
+    assert_eq!(
+        (rates[0].rates[1].over, rates[0].rates[2].over),
+        (Over::Slow, Over::Slow)
+    );
+    assert_eq!(rates[0].rates[1].messages, rate(1_000));
+
+    let heartbeat = FrameRules {
+        heartbeat: Heartbeats {
+            client: Some(limits::HEARTBEAT.default),
+            ..Heartbeats::OFF
+        },
+        ..FrameRules::default()
+    };
+    let slow_consumer = FrameRules {
+        to_client: SlowConsumer::Close,
+        ..FrameRules::default()
+    };
+    let frames = all_of(&all, |config| config.routes[1].frames.clone());
+    assert_eq!(frames, [heartbeat, slow_consumer]);
+
+    let first = all_of(&all, |config| config.routes[1].first_message.clone());
+    assert_eq!(first.len(), 2);
+    let usual = FirstMessage {
+        pointer: first[0].pointer.clone(),
+        decides: Decides::Backend,
+        subprotocol: Some("chat.v2".into()),
+        ..first[1].clone()
+    };
+    assert_eq!(
+        first[0], usual,
         "what is left out has the value that is shown"
     );
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::config::{AccessLog, BackendSettings, Config, Cores, Token, parse};
 use crate::fleet::{
-    BackendId, HostPattern, PolicyKind, PoolId, Registry, SlotTable, TableFull, Weight,
+    BackendId, Decides, HostPattern, PolicyKind, PoolId, Registry, SlotTable, TableFull, Weight,
 };
 use crate::limits;
 use crate::sync::Arc;
+use crate::ws::{Inspect, Opcode};
 
 fn example(name: &str) -> Config {
     let path = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -95,6 +96,43 @@ fn origin_rules_come_ready_with_the_route() {
     assert!(rules.allows(Some(b"https://app.example.com")));
     assert!(!rules.allows(Some(b"https://evil.example.com")));
     assert!(!rules.allows(None));
+}
+
+#[test]
+fn what_a_route_asks_of_frames_comes_ready_with_it() {
+    let config = example("frames.toml");
+    let snapshot = config.snapshot(&mut registry(8)).unwrap();
+    let route = snapshot.routes.find(None, "/chat").unwrap();
+    assert!(!route.offers_deflate);
+    assert_eq!(route.frames.as_deref(), config.routes[0].frames.as_ref());
+    let rules = route.frames.as_deref().unwrap();
+    assert_eq!(rules.client.inspect, Inspect::Text);
+    assert!(!rules.client.limits.opcodes.allow(Opcode::Binary));
+    assert!(rules.backend.limits.opcodes.allow(Opcode::Binary));
+    assert_eq!(rules.rates.len(), 2);
+    assert_eq!(route.first_message, None);
+
+    let usual = example("minimal.toml").snapshot(&mut registry(8)).unwrap();
+    let usual = usual.routes.find(None, "/").unwrap();
+    assert!(usual.offers_deflate && usual.frames.is_none());
+}
+
+#[test]
+fn a_first_message_leads_to_the_pools_of_the_snapshot() {
+    let text = "listeners.a.bind = \"0.0.0.0:80\"\n\
+                pools.first.backends = [\"10.0.0.1:1\"]\npools.second.backends = [\"10.0.0.2:1\"]\n\
+                [[routes]]\npool = \"first\"\n\
+                first_message = { pointer = \"/kind\", decides = \"pool\", pools = { game = \"second\" } }\n";
+    let config = parse("a.toml", text).unwrap();
+    let snapshot = config.snapshot(&mut registry(8)).unwrap();
+    let route = snapshot.routes.find(None, "/").unwrap();
+    assert!(!route.offers_deflate);
+    let Some(Decides::Pool(pools)) = route.first_message.as_ref().map(|first| &first.decides)
+    else {
+        panic!("the message decides over pools");
+    };
+    let (value, pool) = &pools[0];
+    assert_eq!((&**value, &*snapshot.pool(*pool).name), ("game", "second"));
 }
 
 #[test]

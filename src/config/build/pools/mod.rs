@@ -92,12 +92,6 @@ fn check_weights(policy: &Given<PolicyKind>, backends: &[BackendSettings], repor
 
 /// The policy and its place; nothing if another word stands there, which has then been noted.
 fn policy(table: &mut Table<'_>) -> Option<Given<PolicyKind>> {
-    let Some(item) = table.item("policy") else {
-        return Some(Given {
-            value: PolicyKind::default(),
-            place: table.place().named("policy"),
-        });
-    };
     let policies = PolicyKind::ALL.map(|policy| (policy.label(), policy));
-    item.read(&kind::word(policies))
+    table.given_or("policy", &kind::word(policies), PolicyKind::default())
 }

@@ -1,13 +1,19 @@
 //! `[[routes]]`: which host and path lead to which pool.
 
+mod first_message;
+mod frames;
+mod heartbeat;
 mod origins;
+mod rates;
+mod side;
+mod slow_consumer;
 mod target;
 
-use super::Distinct;
+use super::{Distinct, check_length, unused};
 use crate::config::kind;
 use crate::config::model::{PoolSettings, RouteSettings};
 use crate::config::nearest::nearest;
-use crate::config::raw::{Table, shown_text};
+use crate::config::raw::{Given, Item, Table, shown_text};
 use crate::fleet::PoolId;
 use crate::limits;
 
@@ -55,6 +61,11 @@ fn route(
     let idle_timeout = deadline("idle_timeout", limits::IDLE_TIMEOUT);
     let stalled_write_timeout = deadline("stalled_write_timeout", limits::STALLED_WRITE_TIMEOUT);
     let half_close_timeout = deadline("half_close_timeout", limits::HALF_CLOSE_TIMEOUT);
+    let first_message = table.optional("first_message", |table| {
+        first_message::first_message(table, pools, pool)
+    });
+    let sight = frames::sight(table, first_message.is_some());
+    let frames = frames::frames(table, sight);
     let (hosts, path) = (hosts?, path?);
     let name = target::distinct_name(table, name, (&hosts, &path), (names, targets));
     Some(RouteSettings {
@@ -67,26 +78,34 @@ fn route(
         idle_timeout,
         stalled_write_timeout,
         half_close_timeout,
+        offers_deflate: sight.offers_deflate,
+        frames,
+        first_message: first_message.flatten(),
     })
 }
 
 fn pool(table: &mut Table<'_>, pools: &[PoolSettings]) -> Option<PoolId> {
-    let item = table.required("pool", "the name of a pool")?;
-    let name = item.read(&kind::text("the name of a pool"))?;
+    let item = table.required("pool", A_POOL)?;
+    Some(named(&item, pools)?.value)
+}
+
+/// The pool that is named here; nothing if there is none of this name, which has then been noted.
+fn named(item: &Item<'_>, pools: &[PoolSettings]) -> Option<Given<PoolId>> {
+    let name = item.read(&kind::text(A_POOL))?;
     let place = pools.iter().position(|pool| pool.name == name.value);
     if place.is_none() {
         let note = match nearest(&name.value, pools.iter().map(|pool| pool.name.as_str())) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => String::new(),
         };
-        table.report().wrong(
-            &name.place,
-            "a pool of this file",
-            shown_text(&name.value),
-            &note,
-        );
+        let found = shown_text(&name.value);
+        item.report()
+            .wrong(&name.place, "a pool of this file", found, &note);
     }
-    place
-        .and_then(|place| u16::try_from(place).ok())
-        .map(PoolId)
+    Some(Given {
+        value: PoolId(u16::try_from(place?).ok()?),
+        place: name.place,
+    })
 }
+
+const A_POOL: &str = "the name of a pool";

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::{first_message, frames};
 use crate::config::units::Span;
 use crate::config::{PoolSettings, RouteSettings};
 
@@ -42,4 +43,14 @@ pub(in crate::config::tests) fn route(
         Span(route.half_close_timeout)
     )
     .unwrap();
+    let compression = if route.offers_deflate {
+        "pass"
+    } else {
+        "strip"
+    };
+    writeln!(out, "compression = {compression:?}").unwrap();
+    frames::print(out, route.frames.as_ref());
+    if let Some(first) = &route.first_message {
+        first_message::print(out, first, pools);
+    }
 }
