@@ -217,13 +217,13 @@ const _: () = assert!(BACKENDS_MAX * 40 <= MAGLEV_PLACES_MANY as usize);
 pub const JSON_POINTER_TOKENS_MAX: usize = 16;
 /// The longest JSON pointer: a name of ordinary length for each step.
 pub const JSON_POINTER_BYTES_MAX: usize = 256;
-/// How deep arrays and objects may stand in each other. Half of what serde_json allows, so that whatever gets by
+/// How deep arrays and objects may stand in each other. Half of what `serde_json` allows, so that whatever gets by
 /// here can be read by backends that recurse.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// The longest key: room names, user ids and UUIDs are far below, and logs may quote it.
 pub const JSON_KEY_BYTES_MAX: usize = 256;
 /// Up to this message a reader keeps its memory for the next one. At worst, if each byte were a value of its own,
-/// that is some 30 bytes for each byte, half a MiB a core; ordinary messages take three.
+/// that is some 30 bytes for each byte, half a MiB a core; ordinary ones take six.
 pub const JSON_KEEP_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(JSON_POINTER_TOKENS_MAX <= JSON_DEPTH_MAX);
