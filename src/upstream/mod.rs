@@ -4,6 +4,7 @@ mod answer;
 mod budget;
 mod claim;
 mod dial;
+mod json;
 mod key;
 mod search;
 mod sticky;
@@ -12,6 +13,9 @@ pub use answer::{Answer, AnswerError, read_answer};
 pub use budget::Purse;
 pub use claim::Grounds;
 pub use dial::Dialled;
+#[doc(hidden)]
+pub use json::fuzz_first_message;
+pub use json::{JsonReader, NoKey};
 pub use key::request_key;
 pub use search::{Chosen, NoChoice, Search};
 pub use sticky::{Returning, returning, set_cookie};
