@@ -75,23 +75,30 @@ impl Hall {
 
     /// When every tunnel is gone: every buffer is home, and the worker that began is the one that ends.
     pub fn all_home(&self) {
-        self.wait_for("ringway_tunnels_open", 0);
-        self.buffers_home();
-        assert!(
-            metric(&self.ringway, "ringway_worker_restarts_total") < 0.5,
-            "a worker died"
-        );
+        all_home(&self.ringway);
     }
 
     /// Waits until the kernel has every receive buffer.
     pub fn buffers_home(&self) {
-        let total = wait_for_metric(&self.ringway, "ringway_receive_buffers", |total| {
-            total > 0.0
-        });
-        wait_for_metric(&self.ringway, "ringway_receive_buffers_home", |home| {
-            (home - total).abs() < 0.5
-        });
+        buffers_home(&self.ringway);
     }
+}
+
+/// [`Hall::all_home`] for a Ringway without a hall.
+pub fn all_home(ringway: &Running) {
+    wait_for_metric(ringway, "ringway_tunnels_open", |open| open < 0.5);
+    buffers_home(ringway);
+    assert!(
+        metric(ringway, "ringway_worker_restarts_total") < 0.5,
+        "a worker died"
+    );
+}
+
+fn buffers_home(ringway: &Running) {
+    let total = wait_for_metric(ringway, "ringway_receive_buffers", |total| total > 0.0);
+    wait_for_metric(ringway, "ringway_receive_buffers_home", |home| {
+        (home - total).abs() < 0.5
+    });
 }
 
 impl Pair {
