@@ -8,6 +8,7 @@
 
 mod ask;
 mod closing;
+mod doorman;
 mod fault;
 mod flow;
 mod goodbye;

@@ -135,6 +135,11 @@ impl Tunnels {
         self.segments.len()
     }
 
+    /// Whether no further source, header or cookie can be remembered for the rates of routes.
+    pub fn counts_no_more(&mut self, now: Now) -> bool {
+        self.meters.are_full(now)
+    }
+
     /// Takes the tunnels that have ended since the last call, for each the room it gave back.
     pub fn take_gone(&mut self) -> std::vec::Drain<'_, Gone> {
         self.gone.drain(..)

@@ -181,6 +181,10 @@ pub(super) enum Half {
 
 /// One side of a tunnel.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of its own, and any of them may be so with any other"
+)]
 pub(super) struct Side {
     /// Nothing once the socket was closed.
     pub(super) socket: Option<OwnedFd>,

@@ -1,29 +1,14 @@
 //! What happens to bytes of a tunnel that somebody looks into: inspected, then passed on piece by piece.
 
-use super::look::{Doorman, Look};
+use super::doorman::{Bench, Looked};
 use super::table::{Core, Tunnels};
-use super::tunnel::{End, Farewell, Flow, Stage, Tunnel};
+use super::tunnel::{End, Farewell, Flow, Stage};
 use crate::clock::Now;
 use crate::fleet::SlowConsumer;
 use crate::limits;
 use crate::metrics::{Dropped, EndReason};
 use crate::ring::Chunk;
-use crate::ws::{Passage, Source, Verdict};
-
-/// What came of a look at some bytes, besides what goes on.
-#[derive(Debug, Clone, Copy)]
-struct Looked {
-    /// What becomes of the bytes of the side that sent them.
-    flow: Flow,
-    /// The frame is at its end that our Close frame waited for.
-    cut: bool,
-    /// The verdict, if these bytes brought it.
-    verdict: Verdict,
-    /// Until when the sender is read no further.
-    slowed_until: Option<Now>,
-    /// Our Pongs wait to be sent to the sender.
-    answered: bool,
-}
+use crate::ws::{Source, Verdict};
 
 impl Tunnels {
     /// Feeds one chunk that `end` sent.
@@ -72,113 +57,49 @@ impl Tunnels {
 
     /// Looks at bytes that `end` sent; what goes on of them is in the passage then.
     fn inspect(&mut self, now: Now, key: u32, end: End, bytes: &[u8]) -> Looked {
-        let Self {
-            slab,
-            passage,
-            scratch,
-            meters,
-            tally,
-            held,
-            answers,
-            ..
-        } = self;
-        let Tunnel {
-            client,
-            backend,
-            look,
-            flow: counters,
-            last_active,
-            ..
-        } = &mut slab[key as usize];
-        let look = look.as_mut();
+        let tunnel = &mut self.slab[key as usize];
+        let look = tunnel.look.as_mut();
         let look = look.expect("invariant: whoever feeds here has seen that it is there");
         let (side, other) = match end {
-            End::Client => (client, backend),
-            End::Backend => (backend, client),
+            End::Client => (&mut tunnel.client, &tunnel.backend),
+            End::Backend => (&mut tunnel.backend, &tunnel.client),
         };
         let is_backpressure = look.slow_rule(end.other()) == SlowConsumer::Backpressure;
-        passage.by_frame = !other.outbox.is_free() || !is_backpressure;
-        let (before, was) = (look.held(), side.scanner.verdict());
-        let Look {
-            rules,
-            ways,
-            meters: places,
-            tail,
-            ..
-        } = &mut **look;
-        let way = &mut ways[end as usize];
-        way.heard = now;
-        let mut doorman = Doorman {
-            rules,
-            sender: end,
+        self.passage.by_frame = !other.outbox.is_free() || !is_backpressure;
+        let before = look.held();
+        let bench = Bench {
             now,
-            flow: counters,
-            meters,
-            places: if end == End::Client { places } else { &[] },
-            control: &mut way.control,
-            heart: way.heart.as_mut(),
-            tail: tail.as_deref_mut(),
-            answers,
-            room: limits::ASSEMBLY_BYTES_MAX.saturating_sub(*held),
-            slow_for: None,
-            is_active: false,
+            scratch: &mut self.scratch,
+            passage: &mut self.passage,
+            meters: &mut self.meters,
+            answers: &mut self.answers,
+            room: limits::ASSEMBLY_BYTES_MAX.saturating_sub(self.held),
         };
-        let flow = side.flow;
-        let input = (&mut side.scanner, bytes, flow == Flow::Cut);
-        let mut read = way.inspector.feed(input, scratch, &mut doorman, passage);
-        let cut = flow == Flow::Cut && way.inspector.at_boundary();
-        let mut messages = u64::from(passage.messages);
-        if cut && read < bytes.len() {
-            // The rest goes nowhere, but a Close frame in it is this side's goodbye.
-            let mut rest = Passage::default();
-            let input = (&mut side.scanner, &bytes[read..], false);
-            read += way.inspector.feed(input, scratch, &mut doorman, &mut rest);
-            messages += u64::from(rest.messages);
-        }
-        debug_assert!(read == bytes.len() || side.scanner.verdict() != Verdict::Pass);
-        if doorman.is_active {
-            *last_active = now;
-        }
-        let slowed_until = doorman.slow_for.map(|wait| now.after(wait));
-        if flow == Flow::Discard {
-            passage.clear();
-        }
-        *held = *held + look.held() - before;
-        let length = bytes.len() as u64;
+        let looked = look.feed(end, (side, bytes), &tunnel.flow, bench);
+        self.held = self.held + look.held() - before;
+        let (messages, length) = (looked.messages, bytes.len() as u64);
         side.bytes += length;
         side.messages += messages;
-        tally.add(end, messages, length);
-        let traffic = match end {
-            End::Client => &counters.client_to_backend,
-            End::Backend => &counters.backend_to_client,
-        };
-        traffic.messages.add(messages);
-        traffic.bytes.add(length);
-        let verdict = side.scanner.verdict();
-        Looked {
-            flow,
-            cut,
-            verdict: if was == Verdict::Pass {
-                verdict
-            } else {
-                Verdict::Pass
-            },
-            slowed_until,
-            answered: !answers.is_empty(),
+        if looked.is_active {
+            tunnel.last_active = now;
         }
+        self.tally.add(end, messages, length);
+        tunnel.traffic(end).messages.add(messages);
+        tunnel.traffic(end).bytes.add(length);
+        looked
     }
 
     /// What follows from a look, once what goes on is in line.
     fn passed_on(&mut self, core: &mut Core<'_>, key: u32, end: End, looked: Looked) {
-        if looked.answered {
+        if !self.answers.is_empty() {
             self.answer_pings(key, end);
         }
         if !self.passage.pieces.is_empty() {
             self.mark(key, end.other());
             self.bound_queue(core, key, end.other());
         }
-        if let Some(until) = looked.slowed_until {
-            self.slow(core, key, end, until);
+        if let Some(wait) = looked.slow_for {
+            self.slow(core, key, end, core.now.after(wait));
         }
         if looked.cut {
             self.tell(key, end.other());
@@ -187,7 +108,7 @@ impl Tunnels {
         match (looked.verdict, looked.flow) {
             (Verdict::Pass, _) => {}
             (Verdict::Violation(rule), Flow::Cut | Flow::Discard) => {
-                self.count_violation(key, rule)
+                self.count_violation(key, rule);
             }
             _ => self.judged(core, key, end, looked.verdict),
         }

@@ -145,8 +145,8 @@ mod tests {
         Heartbeat::new(PACE, rng)
     }
 
-    fn ask(heart: &mut Heartbeat, heard: u64, now: u64, rng: &mut Rng) -> ([u8; 8], bool) {
-        match heart.step(PACE, at(heard), at(now), rng) {
+    fn ask(heart: &mut Heartbeat, last: u64, now: u64, rng: &mut Rng) -> ([u8; 8], bool) {
+        match heart.step(PACE, at(last), at(now), rng) {
             Beat::Ask { payload, missed } => (payload, missed),
             other => panic!("{other:?} at {now}"),
         }

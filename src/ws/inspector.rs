@@ -160,7 +160,7 @@ impl Inspector {
         if self.under == Under::Held && desk.scanner.remaining() > 0 {
             desk.held_from = Some(0);
         }
-        while !(to_boundary && !self.cut) {
+        while !to_boundary || self.cut {
             let done = match desk.scanner.step(&chunk[desk.at..]) {
                 Step::Over => break,
                 Step::Opened {

@@ -52,7 +52,7 @@ fn stream(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
             let opcode = if number > 0 {
                 0
             } else {
-                2 - u8::from(is_text) | rsv
+                (2 - u8::from(is_text)) | rsv
             };
             let fin = if number == last { 0x80 } else { 0 };
             bytes.extend(frame(sender, fin | opcode, &payload[ends[0]..ends[1]]));

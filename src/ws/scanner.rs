@@ -104,6 +104,9 @@ pub(super) enum Step {
     Payload(usize),
 }
 
+/// The start of a header, and how long it says its payload is.
+type Begun = (Lead, u64);
+
 /// Scans the frame headers of one direction; payloads are skipped by arithmetic.
 ///
 /// A header is released only once it is whole and legal, and a Close header only with its code, so a
@@ -375,7 +378,7 @@ impl Scanner {
 
     /// The first two bytes of a header and the length behind them, if they are there and break no rule.
     #[inline]
-    fn legal_lead(&self, bytes: &[u8]) -> Result<Option<(Lead, u64)>, Rule> {
+    fn legal_lead(&self, bytes: &[u8]) -> Result<Option<Begun>, Rule> {
         let Some(&[first, second]) = bytes.first_chunk() else {
             return Ok(None);
         };
