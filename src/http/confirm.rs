@@ -17,6 +17,13 @@ pub struct Expected {
     pub deflate_offered: bool,
 }
 
+impl Expected {
+    /// This subprotocol, if the client offers it.
+    pub fn offered<'a>(&self, name: Option<&'a str>) -> Option<&'a str> {
+        name.filter(|name| self.protocols.split(',').any(|offered| offered == *name))
+    }
+}
+
 /// A backend's proven yes. Only [`verify_101`] should make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confirmed {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::cookie;
 use super::fields::{Body, Fields, Occurrence};
 use super::upgrade::deflate_offers;
-use super::{Confirmed, RequestHead, ResponseHead, Version};
+use super::{Confirmed, Expected, RequestHead, ResponseHead, Version};
 
 /// What we know about the hop a request came over.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub struct Hop<'a> {
     pub local: SocketAddr,
     /// A cookie that is between the client and us, kept from the backend.
     pub hidden_cookie: Option<&'a str>,
+    /// Whether the backend is offered the permessage-deflate that the client offers.
+    pub offers_deflate: bool,
 }
 
 /// Writes the upgrade that a backend gets. Of the extensions only permessage-deflate is offered on: a backend
@@ -31,11 +33,13 @@ pub fn render_upgrade(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) 
     end_to_end(head.fields(), hop.hidden_cookie, out, |name| {
         is_set_by_us(name, hop.trusted) || same_name(name, "sec-websocket-extensions")
     });
-    list(
-        "Sec-WebSocket-Extensions",
-        deflate_offers(head.fields()),
-        out,
-    );
+    if hop.offers_deflate {
+        list(
+            "Sec-WebSocket-Extensions",
+            deflate_offers(head.fields()),
+            out,
+        );
+    }
     out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     forwarded(head, hop, out);
     out.extend_from_slice(b"\r\n");
@@ -71,6 +75,19 @@ pub fn render_response(head: &ResponseHead<'_>, upgraded: Option<&Confirmed>, ou
         framing(head.body(), out);
     }
     out.extend_from_slice(b"Connection: close\r\n\r\n");
+}
+
+/// Writes a 101 of our own, for a client whose backend is not known yet. It agrees on no extension, and on this
+/// subprotocol if the client offers it.
+pub fn render_own_101(expected: &Expected, subprotocol: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+    );
+    field("Sec-WebSocket-Accept", &expected.accept, out);
+    if let Some(name) = expected.offered(subprotocol) {
+        field("Sec-WebSocket-Protocol", name.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Adds one more field to a head that was just rendered whole. The value is ours, so it holds no line end.
@@ -300,6 +317,7 @@ mod tests {
             scheme: "https",
             local: "192.0.2.2:443".parse().unwrap(),
             hidden_cookie: None,
+            offers_deflate: true,
         }
     }
 

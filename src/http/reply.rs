@@ -58,7 +58,10 @@ pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mu
 
 const fn line(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
-        Refusal::BadRequest | Refusal::BadUpgrade => (400, "Bad Request"),
+        Refusal::BadRequest
+        | Refusal::BadUpgrade
+        | Refusal::FirstMessageTimeout
+        | Refusal::FirstMessageRefused => (400, "Bad Request"),
         Refusal::OriginForbidden => (403, "Forbidden"),
         Refusal::NoRoute => (404, "Not Found"),
         Refusal::MethodNotAllowed => (405, "Method Not Allowed"),
@@ -79,7 +82,7 @@ const fn line(refusal: Refusal) -> (u16, &'static str) {
 }
 
 /// What a refusal means, for a reader who knows nothing of the inside.
-const fn meaning(refusal: Refusal) -> &'static str {
+pub const fn meaning(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::BadRequest => "the request is not valid HTTP/1.1",
         Refusal::BadUpgrade => "the WebSocket handshake is malformed",
@@ -99,6 +102,8 @@ const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::NoResources => "the server is out of resources",
         Refusal::WorkerFull => "the server is full",
         Refusal::Draining => "the server is going down",
+        Refusal::FirstMessageTimeout => "no message came in time",
+        Refusal::FirstMessageRefused => "the first message does not say where to go",
         Refusal::ConnectTimeout => "no backend took the connection in time",
         Refusal::AnswerTimeout => "the backend did not answer in time",
     }

@@ -85,6 +85,8 @@ pub const TUNNELS_LISTED_MAX: usize = 1_000;
 pub const FIRST_MESSAGE_BYTES: Setting<u32> = count(16 * 1024, 64, 1024 * 1024);
 /// How long it may take.
 pub const FIRST_MESSAGE_TIMEOUT: Setting<Duration> = millis(5 * SECOND, 100, 5 * MINUTE);
+/// How often whoever waits for a first message looks whether Ringway is going down.
+pub const FIRST_MESSAGE_LOOK: Duration = Duration::from_millis(250);
 /// Values that lead to a pool each.
 pub const FIRST_MESSAGE_POOLS_MAX: usize = 1024;
 

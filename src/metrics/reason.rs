@@ -68,6 +68,10 @@ reasons! {
         ConnectTimeout => "connect_timeout",
         /// 504: the backend did not answer the request before the deadline.
         AnswerTimeout => "answer_timeout",
+        /// Close 1008: a client that has its 101 from Ringway sent no message in time.
+        FirstMessageTimeout => "first_message_timeout",
+        /// Close 1008, or the code of the rule it broke: its first message does not say where it belongs.
+        FirstMessageRefused => "first_message_refused",
     }
 }
 

@@ -18,8 +18,9 @@ use crate::metrics::{Refusal, WorkerCounters};
 use crate::relay::Tunnels;
 use crate::ring::{Handle, Token};
 use crate::rng::Rng;
+use crate::simd::Scratch;
 use crate::sync::Arc;
-use crate::upstream::Grounds;
+use crate::upstream::{Grounds, JsonReader};
 
 /// Bounds of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub(super) struct Floor {
     /// Of those, the ones that only get a refusal.
     pub(super) refusing: Cell<u32>,
     pub(super) draining: Cell<bool>,
+    /// Where first messages are looked into, and read.
+    pub(super) scratch: RefCell<Scratch>,
+    pub(super) json: RefCell<JsonReader>,
 }
 
 /// Who came by which way; what a refusal and its log line need.
@@ -64,6 +68,8 @@ pub(super) struct Visit {
     pub(super) backend: Option<u16>,
     /// What the route takes, once it was found.
     pub(super) methods: http::Methods,
+    /// The client has a 101 from us: what it is told from now on is a Close frame.
+    pub(super) told: bool,
 }
 
 impl Floor {
@@ -138,7 +144,11 @@ impl Floor {
             route: visit.route,
             backend: visit.backend,
             worker: self.worker,
-            status: http::status(refusal),
+            status: if visit.told {
+                101
+            } else {
+                http::status(refusal)
+            },
             reason: refusal,
         };
         if !log.push(Record::Refused(record)) {

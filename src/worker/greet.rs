@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+use super::first;
 use super::floor::{Floor, Visit, patience};
 use super::framing::framing;
 use super::jobs::Job;
@@ -12,21 +14,22 @@ use super::lobby::Lobby;
 use super::plain::{self, Plain};
 use super::plan::Plan;
 use super::reach::Client;
+use super::wish::{Wish, find_route, methods_of, wish_of};
 use crate::clock::{self, Now};
-use crate::fleet::{Pool, Route, Snapshot};
+use crate::fleet::{Pool, PoolId, Route, Snapshot};
 use crate::http::{
-    Confirmed, Expected, HeadScan, Hop, Methods, RequestHead, ResponseHead, add_field,
-    check_upgrade, client_address, render_plain, render_refusal, render_response, render_upgrade,
-    verify_101, wants_upgrade,
+    Confirmed, HeadScan, Hop, RequestHead, ResponseHead, add_field, client_address, render_plain,
+    render_refusal, render_response, render_upgrade, verify_101,
 };
 use crate::limits;
 use crate::metrics::{BackendFailure, Refusal};
 use crate::relay::{FirstBytes, Opening};
-use crate::ring::{Caller, Leaving};
+use crate::ring::Caller;
 use crate::sys;
 use crate::upstream::{
     Answer, AnswerError, Dialled, Search, read_answer, request_key, returning, set_cookie,
 };
+use crate::ws::CloseFrame;
 
 /// A greeter: greets until nothing waits and enough others are idle.
 pub(super) async fn run(floor: Rc<Floor>) {
@@ -62,6 +65,8 @@ pub(super) struct Greeter {
 pub(super) enum Stop {
     /// The client is told so.
     Refuse(Refusal, Cow<'static, str>),
+    /// The client has its 101 from us, and gets this. It was refused, or has said goodbye itself.
+    Close(Option<Refusal>, Box<CloseFrame>),
     /// There is nobody to tell, or the answer has been given.
     Over,
 }
@@ -75,22 +80,26 @@ impl From<Refusal> for Stop {
 /// What a verified 101 allows, and its head as the client gets it.
 type Proven = (Confirmed, Vec<u8>);
 
-/// What a request asks of a backend.
-enum Wish {
-    /// A tunnel, proven by this.
-    Upgrade(Expected),
-    /// One response.
-    Plain { head_only: bool },
+/// A request whose route was found.
+pub(super) struct Call<'a> {
+    pub(super) job: &'a Job,
+    plan: &'a Plan,
+    pub(super) route: &'a Route,
+    head: RequestHead<'a>,
+    /// The client's address, behind the trusted proxies.
+    client: IpAddr,
+    wish: Wish,
 }
 
-impl Wish {
-    /// What the client may not do while it waits for its answer. A tunnel needs both halves of its stream.
-    const fn leaving(&self) -> Leaving {
-        match self {
-            Self::Upgrade(_) => Leaving::AtItsEnd,
-            Self::Plain { .. } => Leaving::ByReset,
-        }
-    }
+/// Where it goes.
+pub(super) struct Decided<'a> {
+    pub(super) pool: PoolId,
+    /// What it is hashed by instead of what the pool says.
+    pub(super) key: Option<u64>,
+    /// What the client sent after its head.
+    pub(super) early: Cow<'a, [u8]>,
+    /// The client has its 101 from us, with this subprotocol or none.
+    pub(super) told: Option<Option<String>>,
 }
 
 /// A request that was understood.
@@ -135,23 +144,40 @@ impl Greeter {
             }
             Ok(None) => self.farewell(job.socket).await,
             Err(Stop::Over) => self.floor.handle.ring().close(job.socket),
+            Err(Stop::Refuse(refusal, detail)) if visit.told => {
+                let close = first::close_of(refusal, &detail);
+                self.turn_away(job, (Some(refusal), visit), close.as_bytes().to_vec())
+                    .await;
+            }
+            Err(Stop::Close(refusal, close)) => {
+                self.turn_away(job, (refusal, visit), close.as_bytes().to_vec())
+                    .await;
+            }
             Err(Stop::Refuse(refusal, detail)) => {
-                self.floor.refused(refusal, job.peer, job.accepted, visit);
-                self.floor.answered(job.accepted);
                 let mut answer = Vec::new();
                 render_refusal(refusal, &detail, visit.methods, &mut answer);
-                let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
-                if self
-                    .caller
-                    .send_all(job.socket.as_fd(), answer, deadline)
-                    .await
-                    .is_ok()
-                {
-                    self.farewell(job.socket).await;
-                }
+                self.turn_away(job, (Some(refusal), visit), answer).await;
             }
         }
         false
+    }
+
+    /// Gives a client its last answer.
+    async fn turn_away(
+        &mut self,
+        job: Job,
+        (refusal, visit): (Option<Refusal>, Visit),
+        answer: Vec<u8>,
+    ) {
+        if let Some(refusal) = refusal {
+            self.floor.refused(refusal, job.peer, job.accepted, visit);
+        }
+        self.floor.answered(job.accepted);
+        let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
+        let sent = self.caller.send_all(job.socket.as_fd(), answer, deadline);
+        if sent.await.is_ok() {
+            self.farewell(job.socket).await;
+        }
     }
 
     /// From the first byte to a verified answer. A plain response is relayed here, whole.
@@ -183,24 +209,66 @@ impl Greeter {
         visit.route = Some(route.id.0);
         visit.methods = methods_of(route);
         let wish = wish_of(&head, route)?;
-        let pool = snapshot.pool(route.pool);
+        self.may_count(route)?;
+        let call = Call {
+            job,
+            plan,
+            route,
+            head,
+            client,
+            wish,
+        };
+        let decided = match (&call.wish, &route.first_message) {
+            (Wish::Upgrade(expected), Some(first)) => {
+                visit.told = true;
+                first::hold(self, &call, (expected, first), early).await?
+            }
+            _ => Decided {
+                pool: route.pool,
+                key: None,
+                early: Cow::Borrowed(early),
+                told: None,
+            },
+        };
+        self.join(call, decided, visit).await
+    }
+
+    /// Whether there is room to count one more client by the rates of its route.
+    fn may_count(&self, route: &Route) -> Result<(), Stop> {
+        let rules = route.frames.as_ref();
+        let is_counted = rules.is_some_and(|rules| !rules.rates.is_empty());
+        if is_counted && self.floor.tunnels.borrow_mut().counts_no_more(Now::read()) {
+            return Err(Refusal::SourceLimited.into());
+        }
+        Ok(())
+    }
+
+    /// Finds a backend for a request that was understood, and has it answer.
+    async fn join(
+        &mut self,
+        call: Call<'_>,
+        decided: Decided<'_>,
+        visit: &mut Visit,
+    ) -> Result<Option<Opening>, Stop> {
+        let (job, route, snapshot) = (call.job, call.route, &*call.plan.snapshot);
+        let pool = snapshot.pool(decided.pool);
         let (now, unix_seconds) = (Now::read(), clock::unix_millis() / 1000);
-        let returning = returning(pool, &head, unix_seconds);
-        let wanted = (
-            request_key(pool, &head, client),
-            returning.map(|returning| returning.backend),
-        );
+        let returning = returning(pool, &call.head, unix_seconds);
+        let key = decided
+            .key
+            .or_else(|| request_key(pool, &call.head, call.client));
+        let wanted = (key, returning.map(|returning| returning.backend));
         let floor = Rc::clone(&self.floor);
         let (policy, lobby) = (
-            plan.policy(route.pool),
+            call.plan.policy(decided.pool),
             floor.lobbies.of(snapshot, pool, now),
         );
         let mut search = Search::new(floor.grounds(pool), policy, &lobby.purse, wanted);
         let request = Request {
-            client: (job.socket.as_fd(), wish.leaving()),
-            hop: self.hop(job, snapshot, pool),
-            head,
-            wish,
+            client: (job.socket.as_fd(), call.wish.leaving()),
+            hop: self.hop(job, snapshot, (route, pool)),
+            head: call.head,
+            wish: call.wish,
         };
         let (dialled, answer) = self.answer(&request, &mut search, &lobby, visit).await?;
         let home = (dialled.backend(), dialled.address());
@@ -209,21 +277,21 @@ impl Greeter {
             head_only: matches!(request.wish, Wish::Plain { head_only: true }),
             set_cookie: set_cookie.as_deref(),
         };
+        let told = decided.told.as_ref().map(Option::as_deref);
         let Some((confirmed, rendered)) =
-            self.confirm((&dialled, answer), &request.wish, set_cookie.as_deref())?
+            self.confirm((&dialled, answer), &request.wish, (page.set_cookie, told))?
         else {
             plain::relay(self, job, (&dialled, answer), page).await?;
             return Ok(None);
         };
         let first_bytes = FirstBytes {
             answer: rendered,
-            from_client: early.to_vec(),
+            from_client: decided.early.into_owned(),
             from_backend: self.answer[answer.end..].to_vec(),
         };
-        let flow = self.floor.counters.flows.row(&dialled.labels(route));
         Ok(Some(Opening {
-            flow,
-            frames: framing(route, &request.head, client),
+            flow: self.floor.counters.flows.row(&dialled.labels(route)),
+            frames: framing(route, &request.head, call.client),
             peer: job.peer,
             accepted: job.accepted,
             forwarded_for: visit.forwarded_for,
@@ -323,12 +391,12 @@ impl Greeter {
         &self,
         (dialled, answer): (&Dialled<'_>, Answer),
         wish: &Wish,
-        set_cookie: Option<&str>,
+        (set_cookie, told): (Option<&str>, Option<Option<&str>>),
     ) -> Result<Option<Proven>, Stop> {
         let Wish::Upgrade(expected) = wish else {
             return Ok(None);
         };
-        if !answer.switches {
+        if !answer.switches && told.is_none() {
             return Ok(None);
         }
         let bad = |detail: String| {
@@ -338,6 +406,14 @@ impl Greeter {
         let head = ResponseHead::parse(&self.answer[answer.start..answer.end])
             .map_err(|error| bad(AnswerError::from(error).to_string()))?;
         let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
+        if let Some(told) = told {
+            let chosen = head.header("sec-websocket-protocol");
+            if chosen != told.map(str::as_bytes) {
+                return Err(bad("the backend chose another subprotocol".to_owned()));
+            }
+            dialled.succeeded();
+            return Ok(Some((confirmed, Vec::new())));
+        }
         dialled.succeeded();
         let mut rendered = Vec::with_capacity(512);
         render_response(&head, Some(&confirmed), &mut rendered);
@@ -354,7 +430,12 @@ impl Greeter {
     }
 
     /// What the backend is told about the client's hop.
-    fn hop<'a>(&self, job: &Job, snapshot: &Snapshot, pool: &'a Pool) -> Hop<'a> {
+    fn hop<'a>(
+        &self,
+        job: &Job,
+        snapshot: &Snapshot,
+        (route, pool): (&Route, &'a Pool),
+    ) -> Hop<'a> {
         let peer = job.peer.ip();
         let canonical = peer.to_canonical();
         Hop {
@@ -366,6 +447,7 @@ impl Greeter {
             scheme: "http",
             local: self.floor.listeners[job.listener as usize],
             hidden_cookie: pool.sticky.as_ref().map(|sticky| &*sticky.cookie),
+            offers_deflate: route.offers_deflate,
         }
     }
 
@@ -387,48 +469,4 @@ impl Greeter {
         }
         self.floor.handle.ring().close(socket);
     }
-}
-
-fn find_route<'a>(snapshot: &'a Snapshot, head: &RequestHead<'_>) -> Result<&'a Route, Stop> {
-    let host = Some(head.host_name()).filter(|host| !host.is_empty());
-    snapshot
-        .routes
-        .find(host, head.path())
-        .ok_or_else(|| Refusal::NoRoute.into())
-}
-
-const fn methods_of(route: &Route) -> Methods {
-    if route.plain_http {
-        Methods::GetAndHead
-    } else {
-        Methods::Get
-    }
-}
-
-/// What the request asks for, if the route grants it (security rules 2 and 5).
-fn wish_of(head: &RequestHead<'_>, route: &Route) -> Result<Wish, Stop> {
-    use crate::http::{Body, Method};
-    if route.plain_http && !wants_upgrade(head) {
-        return match (head.method(), head.body()) {
-            (Method::Other, _) => Err(Stop::Refuse(
-                Refusal::MethodNotAllowed,
-                Cow::Borrowed("this route relays GET and HEAD only"),
-            )),
-            (_, Body::Length(1..) | Body::Chunked) => Err(Stop::Refuse(
-                Refusal::BadRequest,
-                Cow::Borrowed("this route takes no request body"),
-            )),
-            (method, _) => Ok(Wish::Plain {
-                head_only: method == Method::Head,
-            }),
-        };
-    }
-    let upgrade = check_upgrade(head)
-        .map_err(|refused| Stop::Refuse(refused.refusal, Cow::Borrowed(refused.detail)))?;
-    if let Some(rules) = &route.origins
-        && !rules.allows(head.header("origin"))
-    {
-        return Err(Refusal::OriginForbidden.into());
-    }
-    Ok(Wish::Upgrade(upgrade.expected()))
 }

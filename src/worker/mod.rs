@@ -7,6 +7,7 @@
 
 mod crew;
 mod desk;
+mod first;
 mod floor;
 mod framing;
 mod greet;
@@ -17,6 +18,7 @@ mod plain;
 mod plan;
 mod reach;
 mod sources;
+mod wish;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -37,6 +39,7 @@ use crate::metrics::WorkerCounters;
 use crate::relay::{Goodbyes, Ledgers, Tunnels};
 use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
 use crate::rng::Rng;
+use crate::simd::{Kernels, Scratch};
 use crate::sync::Arc;
 use crew::Crew;
 use desk::Desk;
@@ -124,6 +127,8 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         greeting: Cell::new(0),
         refusing: Cell::new(0),
         draining: Cell::new(false),
+        scratch: RefCell::new(Scratch::new(Kernels::best())),
+        json: RefCell::default(),
     });
     // The first one to be set is the only one.
     let _ = place.set(Rc::clone(&floor));

@@ -15,6 +15,7 @@ mod mask;
 #[cfg(test)]
 mod oracle;
 mod passage;
+mod prelude;
 mod rule;
 mod scanner;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub use inspector::{Admission, Host, Inspector};
 pub use inspector_fuzz::fuzz_inspector;
 pub use mask::apply_mask;
 pub use passage::{Ends, Passage, Piece, Source};
+pub use prelude::{Heard, Prelude};
 pub use rule::Rule;
 pub use scanner::{Held, Scan, Scanner, Sender, Verdict};

@@ -223,6 +223,19 @@ impl Puppet {
         stream
     }
 
+    /// The next connection, if there is one by now.
+    pub fn try_accept(&self) -> Option<TcpStream> {
+        self.listener.set_nonblocking(true).unwrap();
+        let accepted = self.listener.accept();
+        self.listener.set_nonblocking(false).unwrap();
+        let stream = accepted.ok()?.0;
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Some(stream)
+    }
+
     /// The next connection, its head read and answered with a right 101. Hands back the head too.
     pub fn accept_tunnel(&self) -> (TcpStream, String) {
         let mut stream = self.accept();
