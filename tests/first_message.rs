@@ -1,4 +1,8 @@
 //! A route may decide by the client's first message: which backend, or which pool; and says why where it cannot.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made fails its test"
+)]
 
 #[path = "support/http.rs"]
 mod http;
@@ -7,8 +11,8 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use ringway::control::Running;
 use http::start_text;
+use ringway::control::Running;
 use support::pairs::{all_home, assert_arrives};
 use support::{
     ACCEPT, PATIENCE, Puppet, client_frame, connect, frame, metric, read_frame, read_head,

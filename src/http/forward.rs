@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::cookie;
 use super::fields::{Body, Fields, Occurrence};
 use super::upgrade::deflate_offers;
-use super::{Confirmed, Expected, RequestHead, ResponseHead, Version};
+use super::{Confirmed, RequestHead, ResponseHead, Version};
 
 /// What we know about the hop a request came over.
 #[derive(Debug, Clone, Copy)]
@@ -75,19 +75,6 @@ pub fn render_response(head: &ResponseHead<'_>, upgraded: Option<&Confirmed>, ou
         framing(head.body(), out);
     }
     out.extend_from_slice(b"Connection: close\r\n\r\n");
-}
-
-/// Writes a 101 of our own, for a client whose backend is not known yet. It agrees on no extension, and on this
-/// subprotocol if the client offers it.
-pub fn render_own_101(expected: &Expected, subprotocol: Option<&str>, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
-    );
-    field("Sec-WebSocket-Accept", &expected.accept, out);
-    if let Some(name) = expected.offered(subprotocol) {
-        field("Sec-WebSocket-Protocol", name.as_bytes(), out);
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Adds one more field to a head that was just rendered whole. The value is ours, so it holds no line end.

@@ -23,12 +23,12 @@ pub use confirm::{BadUpgrade, Confirmed, Expected, verify_101};
 pub use cookie::cookie_values;
 pub use error::HeadError;
 pub use fields::{Body, is_token};
-pub use forward::{Hop, add_field, render_own_101, render_plain, render_response, render_upgrade};
+pub use forward::{Hop, add_field, render_plain, render_response, render_upgrade};
 #[doc(hidden)]
 pub use fuzz::fuzz_head;
 pub use head::{Method, RequestHead, Version};
 pub use origin::OriginRules;
-pub use reply::{Methods, meaning, render_refusal, status};
+pub use reply::{Methods, meaning, render_own_101, render_refusal, status};
 pub use response::ResponseHead;
 pub use scan::HeadScan;
 pub use upgrade::{Refused, UpgradeRequest, accept_key, check_upgrade, wants_upgrade};

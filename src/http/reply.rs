@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::Expected;
 use crate::limits::REPLY_DETAIL_BYTES_MAX;
 use crate::metrics::Refusal;
 
@@ -54,6 +55,21 @@ pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mu
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(&body);
+}
+
+/// Writes a 101 of our own, for a client whose backend is not known yet. It agrees on no extension, and on this
+/// subprotocol, which is one that the client offers.
+pub fn render_own_101(expected: &Expected, subprotocol: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(&expected.accept);
+    if let Some(name) = subprotocol {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 const fn line(refusal: Refusal) -> (u16, &'static str) {

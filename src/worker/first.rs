@@ -11,13 +11,16 @@ use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 
-use super::greet::{Call, Decided, Greeter, Stop};
+use super::greet::{Call, Decided, Greeter, Stop, Told};
 use crate::clock::Now;
 use crate::fleet::{Decides, FirstMessage, PoolId, key_hash};
 use crate::http::{Expected, meaning, render_own_101};
 use crate::limits;
 use crate::metrics::Refusal;
 use crate::ws::{CloseFrame, FrameLimits, Heard, Prelude, close, close_frame};
+
+/// A pool, and the key that decides within it.
+type Chosen = (PoolId, Option<u64>);
 
 /// Answers the client, and waits for the message that decides.
 pub(super) async fn hold(
@@ -27,7 +30,8 @@ pub(super) async fn hold(
     early: &[u8],
 ) -> Result<Decided<'static>, Stop> {
     let mut answer = Vec::with_capacity(256);
-    render_own_101(expected, first.subprotocol.as_deref(), &mut answer);
+    let subprotocol = expected.offered(first.subprotocol.as_deref());
+    render_own_101(expected, subprotocol, &mut answer);
     let deadline = Now::read().after(first.timeout);
     let socket = call.job.socket.as_fd();
     let sent = greeter.caller.send_all(socket, answer, deadline).await;
@@ -46,11 +50,7 @@ pub(super) async fn hold(
         pool,
         key,
         early: Cow::Owned(held),
-        told: Some(
-            expected
-                .offered(first.subprotocol.as_deref())
-                .map(str::to_owned),
-        ),
+        told: Told::Switched(subprotocol.map(str::to_owned)),
     })
 }
 
@@ -103,13 +103,13 @@ fn decide(
     call: &Call<'_>,
     first: &FirstMessage,
     (heard, prelude): (Heard, &mut Prelude),
-) -> Result<(PoolId, Option<u64>), Stop> {
+) -> Result<Chosen, Stop> {
     let unusable: Cow<'static, str> = match heard {
         Heard::Text => {
             let mut reader = greeter.floor.json.borrow_mut();
             match reader.read(prelude.message(), &first.pointer) {
-                Ok(value) => match chosen(first, value) {
-                    Some((pool, key)) => return Ok((pool.unwrap_or(call.route.pool), key)),
+                Ok(value) => match chosen(call.route.pool, first, value) {
+                    Some(chosen) => return Ok(chosen),
                     None => "the first message names no known pool".into(),
                 },
                 Err(none) => none.to_string().into(),
@@ -135,13 +135,13 @@ fn decide(
     Err(Stop::Refuse(Refusal::FirstMessageRefused, unusable))
 }
 
-/// What a value decides: a pool, or a key. Nothing if it names no pool.
-fn chosen(first: &FirstMessage, value: &str) -> Option<(Option<PoolId>, Option<u64>)> {
+/// Where a value leads, with `own` as the route's own pool. Nothing if it names no pool.
+fn chosen(own: PoolId, first: &FirstMessage, value: &str) -> Option<Chosen> {
     match &first.decides {
-        Decides::Backend => Some((None, Some(key_hash(value.as_bytes())))),
+        Decides::Backend => Some((own, Some(key_hash(value.as_bytes())))),
         Decides::Pool(pools) => {
             let found = pools.iter().find(|(name, _)| **name == *value);
-            found.map(|(_, pool)| (Some(*pool), None))
+            found.map(|(_, pool)| (*pool, None))
         }
     }
 }

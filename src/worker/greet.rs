@@ -98,8 +98,14 @@ pub(super) struct Decided<'a> {
     pub(super) key: Option<u64>,
     /// What the client sent after its head.
     pub(super) early: Cow<'a, [u8]>,
-    /// The client has its 101 from us, with this subprotocol or none.
-    pub(super) told: Option<Option<String>>,
+    pub(super) told: Told,
+}
+
+/// What the client has been told before a backend was asked.
+pub(super) enum Told {
+    Nothing,
+    /// It has its 101 from us, with this subprotocol or none.
+    Switched(Option<String>),
 }
 
 /// A request that was understood.
@@ -227,7 +233,7 @@ impl Greeter {
                 pool: route.pool,
                 key: None,
                 early: Cow::Borrowed(early),
-                told: None,
+                told: Told::Nothing,
             },
         };
         self.join(call, decided, visit).await
@@ -277,9 +283,11 @@ impl Greeter {
             head_only: matches!(request.wish, Wish::Plain { head_only: true }),
             set_cookie: set_cookie.as_deref(),
         };
-        let told = decided.told.as_ref().map(Option::as_deref);
-        let Some((confirmed, rendered)) =
-            self.confirm((&dialled, answer), &request.wish, (page.set_cookie, told))?
+        let Some((confirmed, rendered)) = self.confirm(
+            (&dialled, answer),
+            &request.wish,
+            (page.set_cookie, &decided.told),
+        )?
         else {
             plain::relay(self, job, (&dialled, answer), page).await?;
             return Ok(None);
@@ -391,12 +399,12 @@ impl Greeter {
         &self,
         (dialled, answer): (&Dialled<'_>, Answer),
         wish: &Wish,
-        (set_cookie, told): (Option<&str>, Option<Option<&str>>),
+        (set_cookie, told): (Option<&str>, &Told),
     ) -> Result<Option<Proven>, Stop> {
         let Wish::Upgrade(expected) = wish else {
             return Ok(None);
         };
-        if !answer.switches && told.is_none() {
+        if !answer.switches && matches!(told, Told::Nothing) {
             return Ok(None);
         }
         let bad = |detail: String| {
@@ -406,9 +414,9 @@ impl Greeter {
         let head = ResponseHead::parse(&self.answer[answer.start..answer.end])
             .map_err(|error| bad(AnswerError::from(error).to_string()))?;
         let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
-        if let Some(told) = told {
+        if let Told::Switched(subprotocol) = told {
             let chosen = head.header("sec-websocket-protocol");
-            if chosen != told.map(str::as_bytes) {
+            if chosen != subprotocol.as_ref().map(String::as_bytes) {
                 return Err(bad("the backend chose another subprotocol".to_owned()));
             }
             dialled.succeeded();

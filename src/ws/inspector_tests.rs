@@ -14,6 +14,35 @@ use crate::simd::{Kernels, Scratch};
 
 /// Streams that are nearly legal: whole messages and fragmented ones, control frames between, now and then noise.
 fn stream(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
+    let control = control(sender);
+    let close = prop::collection::vec(any::<u8>(), 0..8);
+    let close = close.prop_map(move |mut payload| {
+        if let Some(high) = payload.first_mut() {
+            *high = 3;
+        }
+        frame(sender, 0x88, &payload)
+    });
+    let piece = prop_oneof![
+        12 => message(sender),
+        4 => control,
+        1 => close,
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+/// A Ping or a Pong.
+fn control(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
+    let ours = prop_oneof![
+        Just(b"!ours".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..126)
+    ];
+    let control = (prop_oneof![Just(0x89_u8), Just(0x8A)], ours);
+    control.prop_map(move |(first, payload)| frame(sender, first, &payload))
+}
+
+/// A message in one frame or several, with control frames between.
+fn message(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![
         8 => "\\PC{0,40}".prop_map(String::into_bytes),
         2 => (0_usize..6_000).prop_map(|bytes| "é".repeat(bytes / 2).into_bytes()),
@@ -24,12 +53,6 @@ fn stream(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
             text
         }),
     ];
-    let ours = prop_oneof![
-        Just(b"!ours".to_vec()),
-        prop::collection::vec(any::<u8>(), 0..126)
-    ];
-    let control = (prop_oneof![Just(0x89_u8), Just(0x8A)], ours);
-    let control = control.prop_map(move |(first, payload)| frame(sender, first, &payload));
     let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
     let compressed = prop_oneof![9 => Just(0_u8), 1 => Just(0x40_u8)];
     let message = (
@@ -37,9 +60,9 @@ fn stream(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
         compressed,
         text,
         cuts,
-        prop::collection::vec(control.clone(), 0..2),
+        prop::collection::vec(control(sender), 0..2),
     );
-    let message = message.prop_map(move |(is_text, rsv, payload, cuts, between)| {
+    message.prop_map(move |(is_text, rsv, payload, cuts, between)| {
         let mut places: Vec<usize> = cuts
             .iter()
             .map(|cut| cut.index(payload.len() + 1))
@@ -57,25 +80,11 @@ fn stream(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
             let fin = if number == last { 0x80 } else { 0 };
             bytes.extend(frame(sender, fin | opcode, &payload[ends[0]..ends[1]]));
             if number == 0 {
-                between.iter().for_each(|control| bytes.extend(control));
+                bytes.extend(between.concat());
             }
         }
         bytes
-    });
-    let close = prop::collection::vec(any::<u8>(), 0..8);
-    let close = close.prop_map(move |mut payload| {
-        if let Some(high) = payload.first_mut() {
-            *high = 3;
-        }
-        frame(sender, 0x88, &payload)
-    });
-    let piece = prop_oneof![
-        12 => message,
-        4 => control,
-        1 => close,
-        1 => prop::collection::vec(any::<u8>(), 0..12),
-    ];
-    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    })
 }
 
 fn chosen(sender: Sender, choice: u8, rest: [u8; 4], stream: &[u8]) -> Vec<u8> {
@@ -214,7 +223,7 @@ fn compressed_text_is_not_looked_at() {
 
 #[test]
 fn what_may_not_be_held_back_is_refused() {
-    let start = client(0x02, &[7; 20_000]);
+    let start = client(0x02, &vec![7; 20_000]);
     let (sent, verdict) = goes_on(
         watching(Inspect::Messages),
         &[&start[..9_000], &start[9_000..19_100]],
