@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_cell_and_a_rule_without_a_place_uses_the_last() {
         let counters = WorkerCounters::default();
-        counters.refused(Refusal::AnswerTimeout);
+        counters.refused(Refusal::FirstMessageRefused);
         counters.backend_failed(BackendFailure::NoResources);
         counters.ended(EndReason::WorkerFailure);
         counters.violated(usize::MAX);
