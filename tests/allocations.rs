@@ -122,43 +122,58 @@ fn crowd(client: &TcpStream, message: &[u8], times: usize) {
     });
 }
 
+/// What a route may ask for, and whether its text is looked into.
+const ROUTES: [&str; 3] = [
+    "",
+    "inspect = \"text\"",
+    "inspect = \"messages\"\nanswer_pings = true\n[routes.heartbeat]\nclient = \"1h\"",
+];
+
 /// One test, because the two would watch each other's workers.
 #[test]
 fn a_warm_worker_relays_without_allocating() {
     for shape in SHAPES {
-        let fixture = Fixture::echo(1, &one_worker(shape, ""));
-        let mut client = open_tunnel(fixture.address());
-        for (bytes, times) in [(64, 10_000), (16 * 1024, 5_000)] {
-            let message = client_frame(2, &vec![1; bytes]);
-            crowd(&client, &message, 300);
-            echo(&mut client, &message, 2_000);
-            // A header that the end of a buffer cuts is rare; now it has happened.
-            let row = "ringway_bytes_total{direction=\"client_to_backend\"";
-            let before = metric(&fixture.ringway, row);
-            client.write_all(&message[..3]).unwrap();
-            wait_for_metric(&fixture.ringway, row, |bytes| bytes > before + 2.5);
-            client.write_all(&message[3..]).unwrap();
-            client.read_exact(&mut vec![0; message.len() - 4]).unwrap();
-            STRICT.store(true, Ordering::Relaxed);
-            let (ours, others) = watched(|| echo(&mut client, &message, times));
-            STRICT.store(false, Ordering::Relaxed);
-            println!("{shape}, {times} echoes of {bytes} bytes: {ours}, and {others} of glommio");
-            assert_eq!(
-                ours,
-                0,
-                "{shape}, {bytes} bytes; the first: {:?}",
-                FIRST.get()
-            );
+        for route in ROUTES {
+            relays_without_allocating(shape, route);
         }
-        // The watch is awake: opening a tunnel does allocate.
-        let (ours, _) = watched(|| {
-            let more = open_tunnel(fixture.address());
-            wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open > 1.5);
-            drop(more);
-        });
-        assert!(ours > 0, "an allocator that sees nothing proves nothing");
-        drop(client);
-        wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open < 0.5);
-        fixture.drain();
     }
+}
+
+fn relays_without_allocating(shape: &str, route: &str) {
+    let fixture = Fixture::echo_with(1, &one_worker(shape, ""), route);
+    let mut client = open_tunnel(fixture.address());
+    for (bytes, times) in [(64, 10_000), (16 * 1024, 5_000)] {
+        let message = client_frame(1, &vec![b'a'; bytes]);
+        crowd(&client, &message, 300);
+        echo(&mut client, &message, 2_000);
+        // A header that the end of a buffer cuts is rare; now it has happened.
+        let row = "ringway_bytes_total{direction=\"client_to_backend\"";
+        let before = metric(&fixture.ringway, row);
+        client.write_all(&message[..3]).unwrap();
+        wait_for_metric(&fixture.ringway, row, |bytes| bytes > before + 2.5);
+        client.write_all(&message[3..]).unwrap();
+        client.read_exact(&mut vec![0; message.len() - 4]).unwrap();
+        STRICT.store(true, Ordering::Relaxed);
+        let (ours, others) = watched(|| echo(&mut client, &message, times));
+        STRICT.store(false, Ordering::Relaxed);
+        println!(
+            "{shape}, {route:?}, {times} echoes of {bytes} bytes: {ours}, and {others} of glommio"
+        );
+        assert_eq!(
+            ours,
+            0,
+            "{shape}, {route:?}, {bytes} bytes; the first: {:?}",
+            FIRST.get()
+        );
+    }
+    // The watch is awake: opening a tunnel does allocate.
+    let (ours, _) = watched(|| {
+        let more = open_tunnel(fixture.address());
+        wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open > 1.5);
+        drop(more);
+    });
+    assert!(ours > 0, "an allocator that sees nothing proves nothing");
+    drop(client);
+    wait_for_metric(&fixture.ringway, "ringway_tunnels_open", |open| open < 0.5);
+    fixture.drain();
 }

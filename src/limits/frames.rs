@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settings::{HOUR, MINUTE, SECOND, count, millis};
 use super::{
-    CONTROL_FRAME_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, OUTBOX_HIGH_BYTES, OUTBOX_LOW_BYTES,
+    CONTROL_FRAME_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, FRAME_HEADER_BYTES_MAX, OUTBOX_HIGH_BYTES,
     Setting,
 };
 
@@ -16,6 +16,13 @@ pub const WHOLE_FRAME_BYTES_MAX: usize = 4 * 1024;
 /// What the headers of one message may take that is held back until it is whole: some 10,000 fragments. Without it
 /// empty fragments could be held for ever.
 pub const HELD_HEADERS_BYTES_MAX: u32 = 64 * 1024;
+/// Memory that is taken for a half message at first: a frame that is held back for its text fits.
+pub const HELD_SPARE_BYTES_LEAST: usize = WHOLE_FRAME_BYTES_MAX + FRAME_HEADER_BYTES_MAX;
+/// Memory for half messages that is kept when they are whole, at most so large each: what a held message may be by
+/// default.
+pub const HELD_SPARE_BYTES_MAX: usize = HELD_MESSAGE_BYTES.default as usize;
+/// So many of them are kept: 2 MiB a core.
+pub const HELD_SPARES_MAX: usize = 8;
 /// What all half messages of one worker may take. Whoever would hold more back than is left is closed with 1013, so a
 /// crowd that sends half messages cannot take the host's memory.
 pub const ASSEMBLY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -59,7 +66,7 @@ pub const HEARTBEAT_MISSES: Setting<u32> = count(2, 1, 100);
 pub const SLOW_QUEUE_BYTES: Setting<u32> = count(64 * 1024, 4 * 1024, 16 * 1024 * 1024);
 /// Copied bytes that an outbox takes before what follows waits in lanes, where a control frame may overtake it; also
 /// what the lanes give it at a time.
-pub const LANE_TURN_BYTES: u32 = OUTBOX_LOW_BYTES;
+pub const LANE_TURN_BYTES: u32 = OUTBOX_HIGH_BYTES / 2;
 /// Control frames that wait in their lane. Beyond it the oldest of ours and of the peer's Pongs go: only the newest
 /// Ping needs an answer (RFC 6455 section 5.5.3).
 pub const CONTROL_LANE_BYTES_MAX: usize = 4 * 1024;

@@ -141,6 +141,13 @@ impl Outbox {
         }
     }
 
+    /// Takes memory for what will be copied, which was used before if none is at hand.
+    pub(super) fn make_room(&mut self, segments: &mut Segments) {
+        if self.waiting.capacity() == 0 {
+            self.waiting = segments.1.borrow();
+        }
+    }
+
     /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the lanes.
     pub(super) fn push_control(&mut self, frame: &[u8]) {
         if self.is_free() && self.tail != Ends::Nothing {
@@ -221,9 +228,7 @@ impl Outbox {
         (prefix, chunk): (&[u8], Chunk),
         bytes: usize,
     ) {
-        if self.waiting.capacity() == 0 {
-            self.waiting = segments.1.borrow();
-        }
+        self.make_room(segments);
         self.push_copy(prefix);
         self.push_copy(&ring.buffers.bytes(&chunk)[..bytes]);
         ring.buffers.release(chunk);

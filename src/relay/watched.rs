@@ -29,6 +29,9 @@ impl Tunnels {
             }
             pieces => {
                 let bytes = core.ring.buffers.bytes(&chunk);
+                if !pieces.is_empty() {
+                    outbox.make_room(segments);
+                }
                 for piece in pieces {
                     outbox.push_frames(passage.bytes(piece, bytes), piece.ends);
                 }

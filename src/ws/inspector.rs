@@ -240,7 +240,9 @@ impl Inspector {
                     self.cut = true;
                 }
                 Under::Held => {
-                    self.held.extend_from_slice(prefix);
+                    if !prefix.is_empty() {
+                        self.hold(desk, prefix);
+                    }
                     desk.held_from.get_or_insert(from);
                 }
                 Under::Dropped | Under::Control => {}
@@ -394,6 +396,7 @@ impl Inspector {
             let held = std::mem::take(&mut self.held);
             let last = if from == desk.at { ends } else { Ends::Nothing };
             desk.out.release_copy(&held, last);
+            desk.out.keep(held);
         }
         if from < desk.at {
             desk.out.release(from, desk.at, ends);
@@ -445,8 +448,17 @@ impl Inspector {
     /// Puts what is held back in this chunk with what came before, up to `to`: something else goes on first.
     fn set_aside<H: Host>(&mut self, desk: &mut Desk<'_, H>, to: usize) {
         if let Some(from) = desk.held_from.take() {
-            self.held.extend_from_slice(&desk.chunk[from..to]);
+            let chunk = desk.chunk;
+            self.hold(desk, &chunk[from..to]);
         }
+    }
+
+    /// Holds these bytes back, in memory that was used before if none is at hand.
+    fn hold<H: Host>(&mut self, desk: &mut Desk<'_, H>, bytes: &[u8]) {
+        if self.held.capacity() == 0 {
+            self.held = desk.out.borrow();
+        }
+        self.held.extend_from_slice(bytes);
     }
 
     /// Keeps what the chunk has of frames that may not go on yet, or nothing if nothing more will.

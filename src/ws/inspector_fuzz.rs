@@ -169,10 +169,8 @@ impl Case {
             control_max: self.watch.limits.control_per_second,
             ..Told::default()
         };
-        let mut passage = Passage {
-            by_frame: self.by_frame,
-            ..Passage::default()
-        };
+        let mut passage = Passage::default();
+        passage.by_frame = self.by_frame;
         let (mut sent, mut messages) = (Vec::new(), 0);
         for chunk in chunks {
             let input = (&mut scanner, chunk, false);

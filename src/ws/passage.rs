@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::limits::{HELD_SPARE_BYTES_LEAST, HELD_SPARE_BYTES_MAX, HELD_SPARES_MAX};
+
 /// Where the bytes of a piece stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -58,6 +60,8 @@ pub struct Passage {
     /// Every frame is a piece of its own. Otherwise what stands together in the chunk is one piece, which ends what
     /// its last byte ends.
     pub by_frame: bool,
+    /// Memory for what is held back, of directions that hold nothing back any more.
+    spares: Vec<Vec<u8>>,
 }
 
 impl Passage {
@@ -65,7 +69,22 @@ impl Passage {
     pub fn clear(&mut self) {
         self.pieces.clear();
         self.copied.clear();
+        self.copied.shrink_to(HELD_SPARE_BYTES_MAX);
         self.messages = 0;
+    }
+
+    /// Memory to hold something back in, some that was used before if there is any.
+    pub(super) fn borrow(&mut self) -> Vec<u8> {
+        let spare = self.spares.pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(HELD_SPARE_BYTES_LEAST))
+    }
+
+    /// Keeps such memory for the next time, unless it is too much.
+    pub(super) fn keep(&mut self, mut held: Vec<u8>) {
+        if held.capacity() <= HELD_SPARE_BYTES_MAX && self.spares.len() < HELD_SPARES_MAX {
+            held.clear();
+            self.spares.push(held);
+        }
     }
 
     /// Lets part of the chunk go on.

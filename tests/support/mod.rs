@@ -30,10 +30,15 @@ pub struct Fixture {
 impl Fixture {
     /// One worker in front of `backends` echo backends; `extra` is appended to the configuration.
     pub fn echo(backends: usize, extra: &str) -> Self {
+        Self::echo_with(backends, extra, "")
+    }
+
+    /// The same with more lines in the route.
+    pub fn echo_with(backends: usize, extra: &str, route: &str) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let names = ["one", "two", "three", "four"];
         let echo = EchoFleet::start(&names[..backends], &vec![any; backends], None).unwrap();
-        let ringway = start(echo.addresses(), extra);
+        let ringway = start_with(echo.addresses(), extra, "", route);
         Self { ringway, echo }
     }
 
