@@ -75,7 +75,7 @@ fn near_text() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 16 } else { 2_000 },
+        cases: if cfg!(miri) { 4 } else { 2_000 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -123,9 +123,10 @@ proptest! {
 
 #[test]
 fn all_two_bytes_and_all_edges_of_three_and_four_get_the_automatons_verdict() {
-    let step = if cfg!(miri) { 37 } else { 1 };
-    for first in (0..=255_u8).step_by(step) {
-        for second in 0..=255_u8 {
+    // For Miri the bytes where a rule begins or ends are enough.
+    let bytes = || (0..=255_u8).filter(|byte| !cfg!(miri) || RULES.contains(byte));
+    for first in bytes() {
+        for second in bytes() {
             for end in [
                 &[][..],
                 &[0x7F],
@@ -151,9 +152,6 @@ fn all_two_bytes_and_all_edges_of_three_and_four_get_the_automatons_verdict() {
                 assert_eq!(at_once.feed(&text).is_ok(), broken.is_none(), "{text:x?}");
                 assert_eq!(at_once.finish(), stream.finish(), "{text:x?}");
             }
-        }
-        if cfg!(miri) && first > 250 - 37 {
-            break;
         }
     }
 }
@@ -196,3 +194,6 @@ fn a_broken_text_stays_broken_and_half_a_character_is_no_end() {
     assert_eq!(half.feed(&[0xAC]), Ok(()));
     assert_eq!(half.finish(), Ok(()));
 }
+
+/// Continuations and beginnings that the next byte has to fit (RFC 3629 section 4).
+const RULES: &[u8] = &[0x41, 0x80, 0x9F, 0xC1, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xF5];
