@@ -9,6 +9,7 @@
 //!
 //! Each kernel has the plain twin in `scalar`; the tests compare them over lengths, alignments and phases.
 
+mod fuzz;
 mod kernels;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -22,6 +23,8 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_text;
 pub use kernels::Kernels;
 pub use scratch::Scratch;
 pub use utf8::{InvalidUtf8, Utf8Stream};

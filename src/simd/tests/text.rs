@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::defined;
-use crate::simd::{InvalidUtf8, Kernels, Scratch, Utf8Stream};
+use crate::simd::{InvalidUtf8, Kernels, Scratch, Utf8Stream, fuzz_text};
 
 /// The syntax of RFC 3629 section 4, one byte at a time: `tail` are the ranges that the next bytes must be in.
 #[derive(Default)]
@@ -99,6 +99,13 @@ proptest! {
         text: Vec<u8>, cuts in prop::collection::vec(any::<Index>(), 0..12),
     ) {
         feed_cut(&text, &cuts);
+    }
+
+    #[test]
+    fn whatever_the_fuzzer_may_find_holds_for_near_text_and_noise(
+        choices: [u8; 7], text in prop_oneof![near_text(), any::<Vec<u8>>()],
+    ) {
+        fuzz_text(&[&choices, &text[..]].concat());
     }
 
     #[test]
