@@ -9,8 +9,10 @@ type Body = fn(&[u8]);
 /// What each file of `fuzz/fuzz_targets` calls.
 const BODIES: &[(&str, Body)] = &[
     ("config", ringway::config::fuzz_config),
+    ("first_message", ringway::upstream::fuzz_first_message),
     ("http_head", ringway::http::fuzz_head),
     ("utf8", ringway::simd::fuzz_text),
+    ("ws_inspector", ringway::ws::fuzz_inspector),
     ("ws_scanner", ringway::ws::fuzz_scanner),
 ];
 
