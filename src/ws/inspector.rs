@@ -160,9 +160,13 @@ impl Inspector {
         if self.under == Under::Held && desk.scanner.remaining() > 0 {
             desk.held_from = Some(0);
         }
+        let mut is_over = false;
         while !to_boundary || self.cut {
             let done = match desk.scanner.step(&chunk[desk.at..]) {
-                Step::Over => break,
+                Step::Over => {
+                    is_over = true;
+                    break;
+                }
                 Step::Opened {
                     header,
                     prefix,
@@ -180,7 +184,8 @@ impl Inspector {
             }
         }
         self.keep(&mut desk);
-        desk.at
+        // The start of a header that ends the chunk is with the scanner.
+        if is_over { chunk.len() } else { desk.at }
     }
 
     /// Whether the other side stands between two frames, so that one may be put in before anything else goes on.

@@ -9,6 +9,7 @@
     reason = "a fixture that cannot be made fails its test"
 )]
 
+pub mod frames;
 pub mod pairs;
 
 use std::io::{Read, Write};
