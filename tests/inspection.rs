@@ -295,3 +295,23 @@ fn a_message_of_the_default_length_passes_and_one_byte_more_does_not() {
     hall.wait_for("ringway_tunnels_ended_total{reason=\"policy\"", 4);
     hall.all_home();
 }
+
+#[test]
+fn a_ping_right_behind_a_frame_whose_header_was_cut_goes_on_with_it() {
+    for shape in SHAPES {
+        let hall = Hall::new(&one_worker(shape, ""), "frame_metrics = true");
+        for sent in SIDES {
+            let mut pair = hall.pair();
+            let (from, to) = sent.of(&mut pair);
+            let wire = sent.frames(&[(0x82, b"first"), (0x82, &[7; 5_000]), (0x89, b"?")]);
+            // The first frame arrives, so what follows it is read by itself.
+            let cut = sent.frame(0x82, b"first").len() + 3;
+            from.write_all(&wire[..cut]).unwrap();
+            assert_arrives(to, &wire[..cut - 3]);
+            from.write_all(&wire[cut..]).unwrap();
+            assert_arrives(to, &wire[cut - 3..]);
+            pair.echoes();
+        }
+        hall.all_home();
+    }
+}

@@ -9,7 +9,7 @@ use super::mask::apply_mask;
 use super::passage::{Ends, Passage};
 use super::rule::Rule;
 use super::scanner::{Scanner, Sender, Verdict};
-use crate::limits::WHOLE_FRAME_BYTES_MAX;
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, WHOLE_FRAME_BYTES_MAX};
 use crate::simd::{Kernels, Scratch};
 
 /// Panics when cutting a stream changes anything, or when a naive reading comes to something else. The first five bytes
@@ -177,6 +177,8 @@ impl Case {
             inspector.feed(input, &mut scratch, &mut told, &mut passage);
             for piece in &passage.pieces {
                 assert!(piece.from <= piece.to, "{piece:?}");
+                let is_long = piece.to - piece.from > CONTROL_FRAME_BYTES_MAX;
+                assert!(piece.ends != Ends::Control || !is_long, "{piece:?}");
                 sent.extend_from_slice(passage.bytes(piece, chunk));
             }
             let last = passage.pieces.last();

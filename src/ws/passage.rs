@@ -58,7 +58,7 @@ pub struct Passage {
     /// Data messages whose last byte goes on.
     pub messages: u32,
     /// Every frame is a piece of its own. Otherwise what stands together in the chunk is one piece, which ends what
-    /// its last byte ends.
+    /// its last data frame ends. A piece that ends [`Ends::Control`] is one frame in any case.
     pub by_frame: bool,
     /// Memory for what is held back, of directions that hold nothing back any more.
     spares: Vec<Vec<u8>>,
@@ -94,9 +94,13 @@ impl Passage {
             && last.source == Source::Chunk
             && last.to == from
             && (!self.by_frame || last.ends == Ends::Nothing)
+            && (last.ends, ends) != (Ends::Control, Ends::Control)
         {
             last.to = to;
-            last.ends = ends;
+            // A Ping or a Pong behind data leaves it where it stands.
+            if ends != Ends::Control {
+                last.ends = ends;
+            }
         } else {
             self.push(Source::Chunk, (from, to), ends);
         }
