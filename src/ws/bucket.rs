@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Now;
+use crate::limits;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,25 +18,25 @@ pub struct Rate {
 /// clock. So it is one number, and refilling it is no work at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
-    /// When it was, or will be, empty, in nanoseconds of the process's clock.
+    /// When it was, or will be, empty, as [`moment`] counts.
     empty_at: u64,
 }
 
 impl Bucket {
-    /// A full one. Zero is long ago, so that is full too.
+    /// A full one: zero is the longest burst before the start of the process's clock.
     pub const fn full() -> Self {
         Self { empty_at: 0 }
     }
 
     /// Whether there is anything left: whoever asks may then take even more than there is, and owes the rest.
     pub fn has_some(&self, now: Now) -> bool {
-        self.empty_at < now.as_nanos()
+        self.empty_at < moment(now)
     }
 
     /// Takes so many tokens, whether they are there or not.
     pub fn take(&mut self, tokens: u64, rate: Rate, now: Now) {
         let burst = u64::try_from(rate.burst.as_nanos()).unwrap_or(u64::MAX);
-        let oldest = now.as_nanos().saturating_sub(burst);
+        let oldest = moment(now).saturating_sub(burst);
         let cost = u128::from(tokens) * 1_000_000_000 / u128::from(rate.per_second.max(1));
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
         self.empty_at = self.empty_at.max(oldest).saturating_add(cost);
@@ -43,15 +44,21 @@ impl Bucket {
 
     /// How long until there is something again; nothing if there is.
     pub fn wait(&self, now: Now) -> Option<Duration> {
-        let ahead = self.empty_at.checked_sub(now.as_nanos())?;
+        let ahead = self.empty_at.checked_sub(moment(now))?;
         // One nanosecond more, so that whoever waits so long finds some.
         Some(Duration::from_nanos(ahead + 1))
     }
 
     /// Whether it is as a new one would be: nobody needs to remember it.
     pub fn is_full(&self, rate: Rate, now: Now) -> bool {
-        Now::from_nanos(self.empty_at).after(rate.burst) <= now
+        Now::from_nanos(self.empty_at).after(rate.burst).as_nanos() <= moment(now)
     }
+}
+
+/// Nanoseconds since the longest burst before the start of the process's clock. A bucket is then full from the first
+/// moment on: after a restart everybody comes back at once.
+fn moment(now: Now) -> u64 {
+    now.after(limits::RATE_BURST.most).as_nanos()
 }
 
 #[cfg(test)]
@@ -86,6 +93,21 @@ mod tests {
         assert_eq!(taken(&mut bucket, at(50)), 1);
         assert_eq!(taken(&mut bucket, at(1_000)), 9);
         assert_eq!(taken(&mut bucket, at(60_000)), 20, "no more than its burst");
+    }
+
+    #[test]
+    fn a_new_bucket_is_full_from_the_first_moment_on() {
+        let hour = Rate {
+            per_second: 1,
+            burst: limits::RATE_BURST.most,
+        };
+        let start = Now::from_nanos(0);
+        assert_eq!(taken(&mut Bucket::full(), start), 20);
+        let mut bucket = Bucket::full();
+        bucket.take(3_599, hour, start);
+        assert!(bucket.has_some(start) && bucket.wait(start).is_none());
+        bucket.take(1, hour, start);
+        assert!(!bucket.has_some(start) && bucket.wait(start).is_some());
     }
 
     #[test]
