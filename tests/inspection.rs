@@ -226,7 +226,9 @@ fn what_is_right_arrives_byte_for_byte_whatever_its_length_and_its_cuts() {
                 write_in_pieces(&pair.client, up.clone(), 3),
                 write_in_pieces(&pair.backend, down.clone(), 4),
             ];
-            writes.into_iter().for_each(|write| write.join().unwrap());
+            for write in writes {
+                write.join().unwrap();
+            }
             for (read, sent) in reads.into_iter().zip([up, down]) {
                 let came = read.join().unwrap();
                 if level == TEXT && came.len() == sent.len() && came == sent {

@@ -101,12 +101,15 @@ pub fn assert_silent(stream: &TcpStream) {
 /// What the other side of one who was sent away is told.
 pub const PEER_GONE: &str = "the other side was sent away";
 
+/// What is written, one part after another, and how it begins that breaks no rule.
+pub type Wire<'a> = (&'a [&'a [u8]], &'a [u8]);
+
 /// `sent` writes `wire`, which breaks `rule`, on a tunnel of its own: it is told so, the other side gets `legal` and
 /// then `peer_code`, and the tunnel ends well.
 pub fn assert_refused(
     hall: &Hall,
     sent: Sent,
-    (wire, legal): (&[&[u8]], &[u8]),
+    (wire, legal): Wire<'_>,
     ((_, code, reason), peer_code): (Broken, u16),
 ) {
     let mut pair = hall.pair();
