@@ -176,6 +176,8 @@ impl Tunnels {
             let side = self.tunnel(key).side(end);
             // What goes nowhere is read to its end, however full the other outbox is.
             side.welcome |= side.flow == Flow::Discard;
+            // Nor does anybody wait any more for one who sent too much: its answer is.
+            side.slowed = false;
             self.receive(core, key, end);
         }
         self.schedule(core, key);
