@@ -207,6 +207,29 @@ fn what_is_over_is_left_out_as_whole_messages_and_control_frames_never_are() {
 }
 
 #[test]
+fn what_was_left_out_is_not_paid_for() {
+    let lines = rate("bytes_per_second = \"1KiB\"\nover = \"drop\"");
+    let hall = Hall::new(&one_worker("auto", ""), &lines);
+    let mut pair = hall.pair();
+    passes(&mut pair, &CLIENT.frame(0x82, &[1; 4_000]));
+    // Paid for, these would take minutes.
+    pair.client.write_all(&heavy().repeat(2)).unwrap();
+    hall.wait_for(DROPPED, 2);
+    assert_silent(&pair.backend);
+    let start = Now::read();
+    let again = CLIENT.frame(0x82, b"again");
+    pair.backend.set_nonblocking(true).unwrap();
+    while pair.backend.peek(&mut [0]).is_err() {
+        assert!(
+            Now::read().since(start) < PATIENCE,
+            "nothing passes any more"
+        );
+        pair.client.write_all(&again).unwrap();
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn who_is_over_and_is_not_to_be_is_closed() {
     let message: (u8, &[u8]) = (0x82, b"message");
     for level in ["headers", "messages"] {

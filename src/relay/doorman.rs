@@ -196,9 +196,10 @@ impl Host for Doorman<'_> {
         Ok(())
     }
 
-    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64) {
+    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, is_dropped: bool) {
         self.is_active = true;
-        if !self.places.is_empty() {
+        // What is left out is not paid for, or one flood would silence its sender for hours.
+        if !self.places.is_empty() && !is_dropped {
             self.charge((0, part.len() as u64), |_| true);
         }
         if let Some(tail) = &mut self.tail {

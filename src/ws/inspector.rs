@@ -28,8 +28,9 @@ pub trait Host {
     fn admit(&mut self) -> Admission;
     /// Whether a Ping or Pong may be sent at all, by its opcode's rate.
     fn admit_control(&mut self) -> Result<(), Rule>;
-    /// Part of a data frame as it came, masked by `key` from byte `at` of the payload on.
-    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64);
+    /// Part of a data frame as it came, masked by `key` from byte `at` of the payload on. Its message may be one that
+    /// is left out.
+    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, is_dropped: bool);
     /// A whole Ping or Pong, unmasked. Whether it goes on.
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> bool;
     /// A message that goes on is whole: its payload in bytes, and its frames.
@@ -332,7 +333,9 @@ impl Inspector {
         } else {
             let checked = self.check_text(desk.scratch, part, ends);
             let good = checked.err().unwrap_or(bytes);
-            desk.host.data(&part[..good], self.key, self.came);
+            let is_dropped = self.message.is_dropped;
+            desk.host
+                .data(&part[..good], self.key, self.came, is_dropped);
             if checked.is_err() {
                 if self.under == Under::Streamed && good > 0 {
                     desk.out.release(from, from + good, Ends::Nothing);

@@ -128,7 +128,7 @@ impl Host for Told {
         }
     }
 
-    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64) {
+    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, _: bool) {
         let from = self.data.len();
         self.data.extend_from_slice(part);
         if let Some(key) = key {

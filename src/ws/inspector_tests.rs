@@ -148,7 +148,7 @@ impl Host for Indifferent {
         Ok(())
     }
 
-    fn data(&mut self, _: &[u8], _: Option<[u8; 4]>, _: u64) {}
+    fn data(&mut self, _: &[u8], _: Option<[u8; 4]>, _: u64, _: bool) {}
 
     fn control(&mut self, _: Opcode, _: &[u8]) -> bool {
         true

@@ -97,7 +97,7 @@ impl Host for Gathered {
         Ok(())
     }
 
-    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64) {
+    fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, _: bool) {
         if self.is_whole {
             return;
         }
