@@ -292,7 +292,7 @@ impl Tunnels {
             if !was_stalled {
                 self.schedule(core, key);
             }
-            if copied >= limits::OUTBOX_HIGH_BYTES {
+            if copied >= limits::OUTBOX_HIGH_BYTES && self.tunnel(key).holds_back_for(end) {
                 self.pause(core, key, end.other());
             }
         }

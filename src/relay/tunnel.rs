@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::look::{Framing, Look};
 use super::outbox::Outbox;
 use crate::clock::{self, Now};
-use crate::fleet::BackendId;
+use crate::fleet::{BackendId, SlowConsumer};
 use crate::metrics::{EndReason, FlowCounters, FlowTraffic, Party};
 use crate::ring::{Lane, Token};
 use crate::sync::Arc;
@@ -380,6 +380,12 @@ impl Tunnel {
             End::Client => &self.flow.client_to_backend,
             End::Backend => &self.flow.backend_to_client,
         }
+    }
+
+    /// Whether what is sent to `receiver` is read no faster than it is taken.
+    pub(super) fn holds_back_for(&self, receiver: End) -> bool {
+        let look = self.look.as_ref();
+        look.is_none_or(|look| look.slow_rule(receiver) == SlowConsumer::Backpressure)
     }
 
     /// The code for the other side of one who is sent away.
