@@ -60,6 +60,7 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
          \x20 In a browser        http://{listening}/\n\
          \x20 With any client     ws://{listening}/ws        (echoes what it gets)\n\
          \x20                     ws://{listening}/ws/hello  (says first which backend it is)\n\
+         \x20                     ws://{listening}/inspected (messages are looked into, silent clients pinged)\n\
          \x20 Load                {program} bench ws://{listening}/ws --tunnels 64 --duration 5\n\
          \x20 Backends, live      {program} top --control {control}\n\
          \x20 Metrics             curl http://{control}/metrics\n\

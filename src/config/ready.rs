@@ -8,12 +8,13 @@ use super::model::{
     OriginSettings, PoolSettings, RouteSettings, WorkerSettings,
 };
 use crate::fleet::{
-    Member, PolicyKind, Pool, PoolId, Registry, Route, RouteId, RouteTable, Snapshot, SourceLimits,
-    Standing, TableFull, Weight,
+    FrameRules, Heartbeats, Member, PolicyKind, Pool, PoolId, Registry, Route, RouteId, RouteTable,
+    Snapshot, SourceLimits, Standing, TableFull, Weight,
 };
 use crate::http::OriginRules;
 use crate::limits;
 use crate::sync::Arc;
+use crate::ws::{FrameLimits, Inspect, Watch};
 
 impl Config {
     /// The snapshot of this configuration. Backends that the registry knows keep their rows; those that are
@@ -91,7 +92,8 @@ impl Config {
         differing.map(|(name, _)| *name).collect()
     }
 
-    /// A configuration without a file: one listener, one pool in turn, one route that relays plain HTTP too.
+    /// A configuration without a file: one listener, one pool in turn, a route that relays plain HTTP too and one
+    /// that looks into messages.
     pub fn for_demo(listen: SocketAddr, control: SocketAddr, backends: &[SocketAddr]) -> Self {
         let backend = |&address: &SocketAddr| BackendSettings {
             address,
@@ -118,21 +120,51 @@ impl Config {
                 PolicyKind::RoundRobin,
                 backends.iter().map(backend).collect(),
             )],
-            routes: vec![RouteSettings {
-                name: "/".to_owned(),
-                hosts: Vec::new(),
-                path: "/".to_owned(),
-                pool: PoolId(0),
-                origins: None,
-                plain_http: true,
-                idle_timeout: limits::IDLE_TIMEOUT.default,
-                stalled_write_timeout: limits::STALLED_WRITE_TIMEOUT.default,
-                half_close_timeout: limits::HALF_CLOSE_TIMEOUT.default,
-                offers_deflate: true,
-                frames: None,
-                first_message: None,
-            }],
+            routes: vec![
+                demo_route("/", None),
+                demo_route("/inspected", Some(demo_rules())),
+            ],
         }
+    }
+}
+
+/// A route of the demo; the one without rules relays plain HTTP too.
+fn demo_route(path: &str, frames: Option<FrameRules>) -> RouteSettings {
+    RouteSettings {
+        name: path.to_owned(),
+        hosts: Vec::new(),
+        path: path.to_owned(),
+        pool: PoolId(0),
+        origins: None,
+        plain_http: frames.is_none(),
+        idle_timeout: limits::IDLE_TIMEOUT.default,
+        stalled_write_timeout: limits::STALLED_WRITE_TIMEOUT.default,
+        half_close_timeout: limits::HALF_CLOSE_TIMEOUT.default,
+        offers_deflate: frames.is_none(),
+        frames,
+        first_message: None,
+    }
+}
+
+/// Messages of up to 64 KiB are held back until they are whole and good, and silent clients are asked each second
+/// whether they live.
+fn demo_rules() -> FrameRules {
+    let most = FrameLimits {
+        message_bytes_max: Some(64 * 1024),
+        ..FrameLimits::default()
+    };
+    let watch = Watch {
+        inspect: Inspect::Messages,
+        limits: most,
+    };
+    FrameRules {
+        client: watch,
+        backend: watch,
+        heartbeat: Heartbeats {
+            client: Some(limits::HEARTBEAT.least),
+            ..Heartbeats::OFF
+        },
+        ..FrameRules::default()
     }
 }
 

@@ -83,6 +83,31 @@ const checks = {
     const [code] = await inTime(once(client, 'close'));
     assert.equal(code, 1002);
   },
+
+  async 'what is looked into comes back as it was, and is never compressed'() {
+    const client = await open('/inspected', { perMessageDeflate: true });
+    assert.equal(client.extensions, '');
+    for (const message of ['', 'grüße, 世界 🌍'.repeat(700), 'y'.repeat(65_536)]) {
+      assert.equal((await echo(client, message)).toString(), message);
+    }
+    await shut(client);
+  },
+
+  async 'text that is none costs its sender 1007'() {
+    const client = await open('/inspected');
+    // Written past the library: a masked text frame with a key of zeros and one byte that no text begins with.
+    client._socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff]));
+    const [code] = await inTime(once(client, 'close'));
+    assert.equal(code, 1007);
+  },
+
+  async 'a silent client is pinged, and what it answers is for nobody else'() {
+    const client = await open('/inspected');
+    const [payload] = await inTime(once(client, 'ping'));
+    assert.equal(payload.length, 8);
+    assert.equal((await echo(client, 'still here')).toString(), 'still here');
+    await shut(client);
+  },
 };
 
 function open(path = '/ws', options = { perMessageDeflate: false }) {

@@ -137,6 +137,35 @@ def a_client_that_wants_too_much_gets_a_status(address):
     raise AssertionError("a target of 9000 bytes opened a tunnel")
 
 
+def messages_that_are_looked_into_come_back_as_they_were(address):
+    with tunnel(address, "/inspected") as client:
+        for message in ["", "grüße, 世界 🌍" * 700, bytes(range(256)) * 200]:
+            echoes(client, message)
+        client.send(iter(["in ", "three ", "fragments"]))
+        same(client.recv(timeout=PATIENCE), "in three fragments")
+
+
+def text_that_is_none_costs_its_sender_1007(address):
+    with tunnel(address, "/inspected") as client:
+        client.send(b"not \xff text", text=True)
+        same(code_at_the_end(client), 1007)
+
+
+def a_message_that_is_too_long_costs_its_sender_1009(address):
+    with tunnel(address, "/inspected") as client:
+        client.send("x" * 65_537)
+        same(code_at_the_end(client), 1009)
+
+
+def a_silent_client_answers_the_pings_and_stays(address):
+    with tunnel(address, "/inspected") as client:
+        try:
+            client.recv(timeout=4)
+        except TimeoutError:
+            return echoes(client, "still here")
+    raise AssertionError("a message came from nowhere")
+
+
 CHECKS = [
     text_and_binary_come_back_as_they_were,
     a_message_of_one_mebibyte_comes_back_whole,
@@ -151,6 +180,10 @@ CHECKS = [
     a_header_byte_by_byte_opens_a_tunnel,
     a_wrong_version_is_told_the_right_one,
     a_client_that_wants_too_much_gets_a_status,
+    messages_that_are_looked_into_come_back_as_they_were,
+    text_that_is_none_costs_its_sender_1007,
+    a_message_that_is_too_long_costs_its_sender_1009,
+    a_silent_client_answers_the_pings_and_stays,
 ]
 
 
@@ -165,6 +198,15 @@ def tunnel(address, path="/ws", **options):
 def echoes(client, message):
     client.send(message)
     same(client.recv(timeout=PATIENCE), message)
+
+
+def code_at_the_end(client):
+    """The code of the Close frame that ends a tunnel."""
+    try:
+        client.recv(timeout=PATIENCE)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+    return "no end"
 
 
 def same(found, expected):
