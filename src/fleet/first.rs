@@ -14,8 +14,8 @@ pub struct FirstMessage {
     pub pointer: JsonPointer,
     /// What it decides.
     pub decides: Decides,
-    /// What happens to a client whose message does not say: true sends it to the route's own pool, by its address
-    /// where that pool hashes; false closes it with 1008.
+    /// What happens to a client whose message does not say: true sends it to the route's own pool, by that
+    /// pool's own key where it hashes; false closes it with 1008.
     pub may_be_missing: bool,
     /// The longest first message, in bytes of payload.
     pub bytes_max: u32,
