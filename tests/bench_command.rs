@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use ringway::cli::bench::{Mode, Options, Report, run};
+use ringway::cli::bench::{Mode, Options, Report, Text, run};
 use ringway::cli::echo::EchoFleet;
 
 fn fleet() -> EchoFleet {
@@ -53,6 +53,46 @@ fn every_shape_of_load_comes_back_whole() {
         assert_eq!(report.tunnels_open, tunnels as u64);
         assert!(!report.latency.is_corrected);
     }
+}
+
+#[test]
+fn text_comes_back_as_text() {
+    let fleet = fleet();
+    for text in [Text::Ascii, Text::Mixed] {
+        for (payload_bytes, in_flight) in [(0, 1), (7, 4), (64, 16), (1024, 1), (64 * 1024, 2)] {
+            let report = run_clean(&Options {
+                text: Some(text),
+                payload_bytes,
+                in_flight,
+                ..options_for(fleet.addresses()[0])
+            });
+            assert_eq!(report.tunnels_open, 8);
+        }
+    }
+}
+
+#[test]
+fn text_is_valid_and_an_echo_of_the_other_kind_is_wrong() {
+    use tokio_tungstenite::tungstenite::{Message, accept};
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut options = options_for(listener.local_addr().unwrap());
+    options.text = Some(Text::Mixed);
+    options.payload_bytes = 300;
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            thread::spawn(move || {
+                let mut socket = accept(socket.unwrap()).unwrap();
+                // It reads no text that is not UTF-8.
+                let first = socket.read().unwrap();
+                assert!(first.to_text().unwrap().contains("größe"));
+                socket.send(first).unwrap();
+                let second = socket.read().unwrap();
+                socket.send(Message::Binary(second.into_data())).unwrap();
+            });
+        }
+    });
+    let report = run(&options).unwrap();
+    assert_eq!((report.errors.wrong_echo, report.errors.total()), (8, 8));
 }
 
 #[test]

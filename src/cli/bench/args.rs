@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::options::{Mode, Options};
+use super::options::{Mode, Options, Text};
 
 /// Load a WebSocket echo server and report throughput, latency and errors.
 ///
-/// Opens tunnels, sends numbered binary messages and checks every echo. It knows nothing of Ringway, so it measures any
+/// Opens tunnels, sends numbered messages, binary ones or text, and checks every echo. It knows nothing of Ringway, so it measures any
 /// server that echoes, or any proxy before one.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -20,6 +20,9 @@ pub struct BenchArgs {
     /// Payload of each message, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     pub size: usize,
+    /// Send text: ASCII, or mixed with characters of 2 to 4 bytes. Without it, messages are binary.
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "ascii", conflicts_with = "handshakes")]
+    pub text: Option<Text>,
     /// Messages each tunnel may have under way.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub in_flight: usize,
@@ -77,6 +80,7 @@ impl BenchArgs {
             },
             tunnels: self.tunnels,
             payload_bytes: self.size,
+            text: self.text,
             in_flight: self.in_flight,
             rate: self.rate,
             duration: self.duration,
@@ -120,6 +124,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringway bench ws://127.0.0.1:8080/ws
   ringway bench ws://127.0.0.1:8080/ws --tunnels 1000 --size 1024 --rate 20000 --duration 30
+  ringway bench ws://127.0.0.1:8080/ws --size 65536 --text mixed
   ringway bench ws://10.0.0.5:8080/ws --idle --tunnels 50000 --source 10.0.0.7,10.0.0.8
   ringway bench ws://127.0.0.1:8080/ws --handshakes --json";
 
@@ -165,10 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn text_is_ascii_unless_it_says_otherwise() {
+        for (words, text) in [
+            ("ws://a/", None),
+            ("ws://a/ --text", Some(Text::Ascii)),
+            ("ws://a/ --text --json", Some(Text::Ascii)),
+            ("--text ascii ws://a/", Some(Text::Ascii)),
+            ("ws://a/ --text mixed", Some(Text::Mixed)),
+        ] {
+            assert_eq!(parse(words).unwrap().text, text, "{words}");
+        }
+    }
+
+    #[test]
     fn words_that_make_no_sense_are_refused() {
         for words in [
             "ws://a/ --idle --handshakes",
             "ws://a/ --idle --rate 5",
+            "ws://a/ --text --handshakes",
+            "ws://a/ --text latin",
             "ws://a/ --duration -1",
             "ws://a/ --duration soon",
             "ws://a/ --header nothing",

@@ -56,9 +56,15 @@ impl<'run> Driver<'run> {
         };
         let desk = Desk {
             buffer: vec![0; BENCH_BUFFER_BYTES],
-            frames: Frames::build(options.payload_bytes, options.in_flight, &mut rng),
+            frames: Frames::build(
+                options.text,
+                options.payload_bytes,
+                options.in_flight,
+                &mut rng,
+            ),
             tally: Tally::new(),
             payload_bytes: options.payload_bytes as u64,
+            is_text: options.text.is_some(),
             in_flight: options.in_flight as u64,
             first_tunnel: u32::try_from(first).unwrap_or(u32::MAX),
             origins,

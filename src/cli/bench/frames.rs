@@ -1,14 +1,17 @@
 //! The frames that go out, built once, and the check of those that come back.
 
+use super::options::Text;
+use super::stamp::Stamp;
 use crate::limits::{BENCH_BATCH_BYTES, BENCH_TEMPLATE_BYTES};
 use crate::rng::Rng;
 
-/// Frames ready to be written: masked once, so that sending one changes only the 8 bytes that number it.
+/// Frames ready to be written: masked once, so that sending one changes only the bytes that number it.
 #[derive(Debug)]
 pub(super) struct Frames {
     /// One run of equal frames for each masking key; tunnels take the keys in turn.
     templates: Vec<Template>,
     payload_bytes: usize,
+    is_text: bool,
     header_bytes: usize,
     frame_bytes: usize,
     batch_count: usize,
@@ -22,7 +25,12 @@ struct Template {
 
 impl Frames {
     /// Builds frames of `payload_bytes` for tunnels with up to `in_flight` of them under way.
-    pub(super) fn build(payload_bytes: usize, in_flight: usize, rng: &mut Rng) -> Self {
+    pub(super) fn build(
+        text: Option<Text>,
+        payload_bytes: usize,
+        in_flight: usize,
+        rng: &mut Rng,
+    ) -> Self {
         let length_bytes = match payload_bytes {
             0..=125 => 0,
             126..=0xFFFF => 2,
@@ -32,12 +40,14 @@ impl Frames {
         let frame_bytes = header_bytes + payload_bytes;
         let batch_count = (BENCH_BATCH_BYTES / frame_bytes).clamp(1, in_flight);
         let keys = (BENCH_TEMPLATE_BYTES / (frame_bytes * batch_count)).clamp(1, 64);
+        let payload = payload(text, payload_bytes);
         let templates = (0..keys)
-            .map(|_| Template::build(payload_bytes, batch_count, rng))
+            .map(|_| Template::build(opcode(text.is_some()), &payload, batch_count, rng))
             .collect();
         Self {
             templates,
             payload_bytes,
+            is_text: text.is_some(),
             header_bytes,
             frame_bytes,
             batch_count,
@@ -49,13 +59,12 @@ impl Frames {
         let keys = self.templates.len();
         let template = &mut self.templates[tunnel as usize % keys];
         let count = usize::try_from(count).map_or(self.batch_count, |n| n.min(self.batch_count));
-        let [a, b, c, d] = template.key;
-        let key = u64::from_le_bytes([a, b, c, d, a, b, c, d]);
-        let stamp_bytes = self.payload_bytes.min(STAMP_BYTES);
+        let stamp_bytes = self.payload_bytes.min(Stamp::count(self.is_text));
         let frames = &mut template.frames[..count * self.frame_bytes];
         for (frame, number) in frames.chunks_exact_mut(self.frame_bytes).zip(first..) {
-            let stamp = (stamp(tunnel, number) ^ key).to_le_bytes();
-            frame[self.header_bytes..][..stamp_bytes].copy_from_slice(&stamp[..stamp_bytes]);
+            let stamp = Stamp::new(self.is_text, tunnel, number).masked(template.key);
+            frame[self.header_bytes..][..stamp_bytes]
+                .copy_from_slice(&stamp.as_bytes()[..stamp_bytes]);
         }
         frames
     }
@@ -67,11 +76,11 @@ impl Frames {
 }
 
 impl Template {
-    fn build(payload_bytes: usize, count: usize, rng: &mut Rng) -> Self {
+    fn build(opcode: u8, payload: &[u8], count: usize, rng: &mut Rng) -> Self {
         let [a, b, c, d, ..] = rng.next_u64().to_le_bytes();
         let key = [a, b, c, d];
-        let mut frame = vec![BINARY | FIN_BIT];
-        match u16::try_from(payload_bytes) {
+        let mut frame = vec![opcode | FIN_BIT];
+        match u16::try_from(payload.len()) {
             Ok(short @ 0..=125) => frame.push(MASK_BIT | short.to_le_bytes()[0]),
             Ok(length) => {
                 frame.push(MASK_BIT | TWO_BYTE_LENGTH);
@@ -79,17 +88,12 @@ impl Template {
             }
             Err(_) => {
                 frame.push(MASK_BIT | EIGHT_BYTE_LENGTH);
-                frame.extend((payload_bytes as u64).to_be_bytes());
+                frame.extend((payload.len() as u64).to_be_bytes());
             }
         }
         frame.extend(key);
-        let pattern = b"the quick brown fox jumps over the lazy dog; "
-            .iter()
-            .cycle();
-        let masked = pattern
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key);
-        frame.extend(masked.take(payload_bytes));
+        let masked = payload.iter().zip(key.iter().cycle());
+        frame.extend(masked.map(|(byte, key)| byte ^ key));
         Self {
             key,
             frames: frame.repeat(count),
@@ -97,18 +101,36 @@ impl Template {
     }
 }
 
-/// What the first payload bytes of a message say: whose it is and which, so that an echo that went astray is noticed.
-pub(super) const fn stamp(tunnel: u32, number: u64) -> u64 {
-    ((tunnel as u64) << 32) | (number & 0xFFFF_FFFF)
+/// The opcode of all messages of a run, out and back.
+pub(super) const fn opcode(is_text: bool) -> u8 {
+    if is_text { TEXT } else { BINARY }
 }
 
-/// Bytes of a payload that hold the stamp, if it is that long.
-pub(super) const STAMP_BYTES: usize = 8;
+/// Room for the stamp, then filler, in whole characters to the last byte: the filler may be cut, a character may not.
+fn payload(text: Option<Text>, bytes: usize) -> Vec<u8> {
+    let filler = if text == Some(Text::Mixed) {
+        MIXED
+    } else {
+        ASCII
+    };
+    let mut payload = vec![b'0'; bytes.min(Stamp::count(text.is_some()))];
+    let left = bytes - payload.len();
+    payload.extend(filler.repeat(left / filler.len()).as_bytes());
+    let cut = filler.floor_char_boundary(left % filler.len());
+    payload.extend(&filler.as_bytes()[..cut]);
+    payload.resize(bytes, b'.');
+    payload
+}
+
+const ASCII: &str = "the quick brown fox jumps over the lazy dog; ";
+/// Characters of one to four bytes, all of them within what a message of 64 bytes has room for.
+const MIXED: &str = "größe, лиса, 速い狐, 🦊; ";
 
 pub(super) const FIN_BIT: u8 = 0x80;
 pub(super) const MASK_BIT: u8 = 0x80;
 pub(super) const TWO_BYTE_LENGTH: u8 = 0x7E;
 pub(super) const EIGHT_BYTE_LENGTH: u8 = 0x7F;
+pub(super) const TEXT: u8 = 1;
 pub(super) const BINARY: u8 = 2;
 pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
@@ -134,24 +156,64 @@ mod tests {
     #[test]
     fn frames_carry_their_number_under_the_mask() {
         for (payload_bytes, header_bytes) in [(64, 6), (126, 8), (65_535, 8), (65_536, 14)] {
-            let mut frames = Frames::build(payload_bytes, 3, &mut Rng::seeded(5));
+            let mut frames = Frames::build(None, payload_bytes, 3, &mut Rng::seeded(5));
             let bytes = frames.numbered(7, 40, 3).to_vec();
-            for (frame, number) in bytes.chunks(frames.frame_bytes()).zip(40..) {
+            for (frame, number) in bytes.chunks(frames.frame_bytes()).zip(40_u64..) {
                 let payload = unmasked(frame, header_bytes);
                 assert_eq!(payload.len(), payload_bytes);
-                assert_eq!(payload[..8], stamp(7, number).to_le_bytes());
-                assert_eq!(payload[8..20], *b"k brown fox ");
+                assert_eq!(frame[0], 0x82);
+                assert_eq!(payload[..8], ((7 << 32) | number).to_le_bytes());
+                assert_eq!(payload[8..20], *b"the quick br");
             }
         }
     }
 
     #[test]
+    fn every_length_of_text_is_text_and_begins_with_its_number() {
+        for text in [Text::Ascii, Text::Mixed] {
+            for payload_bytes in 0..=125 {
+                let mut frames = Frames::build(Some(text), payload_bytes, 2, &mut Rng::seeded(5));
+                let bytes = frames.numbered(7, 0x40, 2).to_vec();
+                for (frame, digits) in bytes
+                    .chunks(6 + payload_bytes)
+                    .zip(["0400000070000000", "1400000070000000"])
+                {
+                    assert_eq!(
+                        frame[..2],
+                        [0x81, 0x80 | u8::try_from(payload_bytes).unwrap()]
+                    );
+                    let payload = String::from_utf8(unmasked(frame, 6)).unwrap();
+                    assert_eq!(payload.len(), payload_bytes);
+                    let shown = payload_bytes.min(16);
+                    assert_eq!(payload[..shown], digits[..shown]);
+                    assert_eq!(
+                        payload.is_ascii(),
+                        text == Text::Ascii || payload_bytes < 20
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn mixed_text_of_64_bytes_has_characters_of_every_length() {
+        let payload = String::from_utf8(payload(Some(Text::Mixed), 64)).unwrap();
+        for bytes in 1..=4 {
+            assert!(
+                payload
+                    .chars()
+                    .any(|character| character.len_utf8() == bytes)
+            );
+        }
+    }
+
+    #[test]
     fn a_batch_is_bounded_and_never_empty() {
-        let mut large = Frames::build(1024 * 1024, 16, &mut Rng::seeded(5));
+        let mut large = Frames::build(None, 1024 * 1024, 16, &mut Rng::seeded(5));
         assert_eq!(large.numbered(0, 0, 16).len(), large.frame_bytes());
-        let mut small = Frames::build(0, 16, &mut Rng::seeded(5));
+        let mut small = Frames::build(None, 0, 16, &mut Rng::seeded(5));
         assert_eq!(small.numbered(0, 0, 100).len(), 16 * small.frame_bytes());
-        let mut tiny = Frames::build(3, 1, &mut Rng::seeded(5));
+        let mut tiny = Frames::build(None, 3, 1, &mut Rng::seeded(5));
         assert_eq!(
             unmasked(tiny.numbered(0, 0x0A_0B0C, 1), 6),
             [0x0C, 0x0B, 0x0A]

@@ -1,9 +1,9 @@
 //! Reads what a server sends on one tunnel and checks each echo.
 
 use super::frames::{
-    BINARY, CLOSE, EIGHT_BYTE_LENGTH, FIN_BIT, MASK_BIT, PING, PONG, STAMP_BYTES, TWO_BYTE_LENGTH,
-    stamp,
+    CLOSE, EIGHT_BYTE_LENGTH, FIN_BIT, MASK_BIT, PING, PONG, TWO_BYTE_LENGTH, opcode,
 };
+use super::stamp::{STAMP_BYTES_MAX, Stamp};
 
 /// The server's side of one tunnel, read as it comes.
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ pub(super) struct Inbound {
 pub(super) struct Expected {
     pub(super) tunnel: u32,
     pub(super) payload_bytes: u64,
+    pub(super) is_text: bool,
     /// Messages written so far; an echo beyond them answers nothing.
     pub(super) sent: u64,
 }
@@ -126,8 +127,8 @@ impl Inbound {
         self.remaining = length;
         match self.opcode {
             CLOSE..=PONG if length <= 125 && self.is_final => {}
-            BINARY if !self.is_fragmented => self.seen = 0,
             CONTINUATION if self.is_fragmented => {}
+            data if data == opcode(expected.is_text) && !self.is_fragmented => self.seen = 0,
             _ => return Err(Fault::Wrong("a frame of a kind nobody sent")),
         }
         if self.opcode < CLOSE {
@@ -152,13 +153,11 @@ impl Inbound {
             self.control.extend_from_slice(payload);
             return Ok(());
         }
-        if self.seen < STAMP_BYTES as u64 {
-            let stamp = stamp(expected.tunnel, answered).to_le_bytes();
-            let from = usize::try_from(self.seen).unwrap_or(STAMP_BYTES);
-            let is_same = stamp[from..]
-                .iter()
-                .zip(payload)
-                .all(|(one, other)| one == other);
+        if self.seen < STAMP_BYTES_MAX as u64 {
+            let stamp = Stamp::new(expected.is_text, expected.tunnel, answered);
+            let from = usize::try_from(self.seen).unwrap_or(STAMP_BYTES_MAX);
+            let left = stamp.as_bytes().get(from..).unwrap_or_default();
+            let is_same = left.iter().zip(payload).all(|(one, other)| one == other);
             if !is_same {
                 return Err(Fault::Wrong("the echo of another message"));
             }
@@ -207,14 +206,17 @@ const CONTINUATION: u8 = 0;
 mod tests {
     use super::*;
 
-    const EXPECTED: Expected = Expected {
-        tunnel: 3,
-        payload_bytes: 300,
-        sent: 2,
-    };
+    fn expected(is_text: bool) -> Expected {
+        Expected {
+            tunnel: 3,
+            payload_bytes: 300,
+            is_text,
+            sent: 2,
+        }
+    }
 
-    fn echo(number: u64) -> Vec<u8> {
-        let mut payload = stamp(3, number).to_le_bytes().to_vec();
+    fn echo(is_text: bool, number: u64) -> Vec<u8> {
+        let mut payload = Stamp::new(is_text, 3, number).as_bytes().to_vec();
         payload.resize(300, b'x');
         payload
     }
@@ -228,14 +230,17 @@ mod tests {
         [header, payload.to_vec()].concat()
     }
 
+    /// Binary messages and text, with their opcodes.
+    const KINDS: [(bool, u8); 2] = [(false, 2), (true, 1)];
+
     /// The verdict, the echoes counted and the replies.
     type Outcome = (Result<(), Fault>, u64, Vec<u8>);
 
     /// Feeds `stream` in pieces of `step` bytes.
-    fn heard(stream: &[u8], step: usize) -> Outcome {
+    fn heard(is_text: bool, stream: &[u8], step: usize) -> Outcome {
         let (mut inbound, mut answered, mut replies) = (Inbound::default(), 0, Vec::new());
         for piece in stream.chunks(step) {
-            let fed = inbound.feed(piece, EXPECTED, &mut answered, &mut replies);
+            let fed = inbound.feed(piece, expected(is_text), &mut answered, &mut replies);
             if fed.is_err() {
                 return (fed, answered, replies);
             }
@@ -245,53 +250,70 @@ mod tests {
 
     #[test]
     fn echoes_count_however_they_are_cut() {
-        let second = echo(1);
-        let stream = [
-            frame(0x82, &echo(0)),
-            frame(0x89, b"ping"),
-            frame(0x02, &second[..5]),
-            frame(0x8A, b"pong"),
-            frame(0x00, b""),
-            frame(0x80, &second[5..]),
-        ]
-        .concat();
-        let pong = [&[0x8A, 0x84, 0, 0, 0, 0][..], b"ping"].concat();
-        for step in 1..=stream.len() {
-            assert_eq!(
-                heard(&stream, step),
-                (Ok(()), 2, pong.clone()),
-                "step {step}"
-            );
+        for (is_text, opcode) in KINDS {
+            let second = echo(is_text, 1);
+            let stream = [
+                frame(0x80 | opcode, &echo(is_text, 0)),
+                frame(0x89, b"ping"),
+                frame(opcode, &second[..5]),
+                frame(0x8A, b"pong"),
+                frame(0x00, b""),
+                frame(0x80, &second[5..]),
+            ]
+            .concat();
+            let pong = [&[0x8A, 0x84, 0, 0, 0, 0][..], b"ping"].concat();
+            for step in 1..=stream.len() {
+                assert_eq!(
+                    heard(is_text, &stream, step),
+                    (Ok(()), 2, pong.clone()),
+                    "step {step}"
+                );
+            }
         }
     }
 
     #[test]
     fn what_is_no_echo_is_noticed() {
-        let surplus = [
-            frame(0x82, &echo(0)),
-            frame(0x82, &echo(1)),
-            frame(0x82, &echo(2)),
-        ];
-        let cases = [
-            (frame(0x82, &echo(1)), "the echo of another message"),
-            (
-                frame(0x82, &echo(0)[..299]),
-                "an echo shorter than its message",
-            ),
-            (
-                frame(0x82, &[echo(0), vec![0]].concat()),
-                "an echo longer than its message",
-            ),
-            (frame(0x81, &echo(0)), "a frame of a kind nobody sent"),
-            (
-                frame(0xC2, &echo(0)),
-                "a frame with a mask or a reserved bit",
-            ),
-            (surplus.concat(), "a message nobody sent"),
-        ];
-        for (stream, reason) in cases {
-            for step in [1, 7, stream.len()] {
-                assert_eq!(heard(&stream, step).0, Err(Fault::Wrong(reason)));
+        for (is_text, opcode) in KINDS {
+            let (first, echo) = (0x80 | opcode, |number| echo(is_text, number));
+            let surplus = [0, 1, 2].map(|number| frame(first, &echo(number)));
+            let cases = [
+                (frame(first, &echo(1)), "the echo of another message"),
+                (
+                    frame(first, &echo(0)[..299]),
+                    "an echo shorter than its message",
+                ),
+                (
+                    frame(first, &[echo(0), vec![0]].concat()),
+                    "an echo longer than its message",
+                ),
+                (frame(first ^ 3, &echo(0)), "a frame of a kind nobody sent"),
+                (
+                    frame(0x40 | first, &echo(0)),
+                    "a frame with a mask or a reserved bit",
+                ),
+                (surplus.concat(), "a message nobody sent"),
+            ];
+            for (stream, reason) in cases {
+                for step in [1, 7, stream.len()] {
+                    assert_eq!(heard(is_text, &stream, step).0, Err(Fault::Wrong(reason)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_digit_of_a_number_is_read() {
+        for (is_text, opcode) in KINDS {
+            let stamp_bytes = Stamp::count(is_text);
+            for place in 0..stamp_bytes {
+                let mut wrong = echo(is_text, 0);
+                wrong[place] ^= 1;
+                let stream = frame(0x80 | opcode, &wrong);
+                for step in [1, 9, stream.len()] {
+                    let fault = Fault::Wrong("the echo of another message");
+                    assert_eq!(heard(is_text, &stream, step).0, Err(fault), "digit {place}");
+                }
             }
         }
     }
@@ -299,7 +321,10 @@ mod tests {
     #[test]
     fn a_close_tells_its_code() {
         let close = frame(0x88, &[0x03, 0xE9, b'!']);
-        assert_eq!(heard(&close, 1).0, Err(Fault::Closed(Some(1001))));
-        assert_eq!(heard(&frame(0x88, b""), 1).0, Err(Fault::Closed(None)));
+        assert_eq!(heard(false, &close, 1).0, Err(Fault::Closed(Some(1001))));
+        assert_eq!(
+            heard(false, &frame(0x88, b""), 1).0,
+            Err(Fault::Closed(None))
+        );
     }
 }

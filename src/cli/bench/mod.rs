@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod schedule;
 mod signals;
+mod stamp;
 mod tally;
 mod target;
 mod tunnel;
@@ -22,7 +23,7 @@ mod tunnel;
 pub use args::BenchArgs;
 pub use crew::run;
 pub use failure::Errors;
-pub use options::{Mode, Options};
+pub use options::{Mode, Options, Text};
 pub use report::{Latency, Processor, Report, Watched};
 
 /// Runs `ringway bench`: loads the server and prints the report.

@@ -21,6 +21,8 @@ pub struct Options {
     pub tunnels: usize,
     /// Payload of each message.
     pub payload_bytes: usize,
+    /// Sends text of this kind. `None` sends binary messages.
+    pub text: Option<Text>,
     /// Messages each tunnel may have under way.
     pub in_flight: usize,
     /// Messages per second over all tunnels, sent whether or not echoes come back in time. `None` sends a message as
@@ -60,14 +62,25 @@ pub enum Mode {
     Idle,
 }
 
+/// What text messages are made of. Each begins with its number, in hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Text {
+    /// ASCII alone.
+    Ascii,
+    /// Characters of one to four bytes.
+    Mixed,
+}
+
 impl Options {
-    /// The defaults of the command line: 64 tunnels, 64 bytes, one in flight, as fast as possible, ten seconds.
+    /// The defaults of the command line: 64 tunnels, 64 binary bytes, one in flight, as fast as possible, ten seconds.
     pub fn to(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             mode: Mode::Messages,
             tunnels: 64,
             payload_bytes: 64,
+            text: None,
             in_flight: 1,
             rate: None,
             duration: Duration::from_secs(10),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::failure::Errors;
-use super::options::{Mode, Options};
+use super::options::{Mode, Options, Text};
 use super::tally::Tally;
 
 /// All numbers of one run. Names end in their unit.
@@ -22,6 +22,8 @@ pub struct Report {
     pub tunnels_open: u64,
     /// Payload of each message.
     pub payload_bytes: usize,
+    /// The kind of text sent; binary messages if none.
+    pub text: Option<Text>,
     /// Messages each tunnel could have under way.
     pub in_flight: usize,
     /// The fixed rate that was asked for.
@@ -117,6 +119,7 @@ impl Report {
             tunnels: options.tunnels,
             tunnels_open: tally.tunnels_open,
             payload_bytes: options.payload_bytes,
+            text: options.text,
             in_flight: options.in_flight,
             rate_per_second: options.rate,
             measured_seconds: seconds,
@@ -205,7 +208,12 @@ impl Report {
             (Mode::Handshakes, _) => write!(out, "handshakes")?,
             (Mode::Idle, _) => write!(out, "idle after one message of {payload_bytes} B")?,
             (Mode::Messages, rate) => {
-                write!(out, "{payload_bytes} B, {in_flight} in flight, ")?;
+                let kind = match self.text {
+                    None => "",
+                    Some(Text::Ascii) => " of ASCII text",
+                    Some(Text::Mixed) => " of mixed text",
+                };
+                write!(out, "{payload_bytes} B{kind}, {in_flight} in flight, ")?;
                 match rate {
                     Some(rate) => write!(out, "{rate} messages/s")?,
                     None => write!(out, "as fast as possible")?,
@@ -312,6 +320,7 @@ mod tests {
     fn a_report_reads_well_and_is_json() {
         let mut options = Options::to("ws://h/");
         options.rate = Some(100);
+        options.text = Some(Text::Mixed);
         let mut tally = Tally::new();
         tally.messages = 250;
         tally.measured = Duration::from_millis(2500);
@@ -322,6 +331,7 @@ mod tests {
         let report = Report::new(&options, tally, &[]);
         let text = report.to_string();
         assert!(text.contains("messages    250, 100/s"), "{text}");
+        assert!(text.contains("64 B of mixed text, 1 in flight"), "{text}");
         assert!(text.contains("p50 500 µs"), "{text}");
         assert!(
             text.contains("corrected for coordinated omission"),
@@ -330,6 +340,7 @@ mod tests {
         assert!(text.contains("20 % of one core, 2000000 ns each"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["mode"], "messages");
+        assert_eq!(json["text"], "mixed");
         assert_eq!(json["latency"]["is_corrected"], true);
         assert_eq!(json["errors"]["wrong_echo"], 0);
     }

@@ -61,6 +61,7 @@ pub(super) struct Desk {
     pub(super) frames: Frames,
     pub(super) tally: Tally,
     pub(super) payload_bytes: u64,
+    pub(super) is_text: bool,
     pub(super) in_flight: u64,
     /// The number of the thread's first tunnel among those of all threads.
     pub(super) first_tunnel: u32,
@@ -203,6 +204,7 @@ impl Tunnel {
         let expected = Expected {
             tunnel: desk.number_of(local),
             payload_bytes: desk.payload_bytes,
+            is_text: desk.is_text,
             // The echo of a large message may begin before its end is written.
             sent: self.written + u64::from(self.offset > 0),
         };
