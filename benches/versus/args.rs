@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::ensure;
 
 use crate::case::Case;
 use crate::proxy::{Peer, Shape};
@@ -11,6 +11,10 @@ use crate::proxy::{Peer, Shape};
 /// Compares Ringway with other proxies on this machine, in interleaved pairs.
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo versus", bin_name = "cargo versus")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
     /// Pairs of runs for each row: ours, peer, ours, peer… [default: 5, with --quick 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -21,7 +25,7 @@ pub(crate) struct Args {
     /// Who to compare with; those that are not installed are skipped. [default: all]
     #[arg(long, value_delimiter = ',')]
     peers: Vec<Peer>,
-    /// What to measure. [default: all, with --quick 64x64,64x16KiB]
+    /// What to measure. [default: all, with --quick 64x64,64x16KiB; with --levels 64x64 is 64x64-ascii,64x64-mixed]
     #[arg(long, value_delimiter = ',')]
     cases: Vec<String>,
     /// Ringway's receive buffers. [default: auto]
@@ -30,6 +34,9 @@ pub(crate) struct Args {
     /// Compare Ringway's three shapes of receive buffers with each other instead.
     #[arg(long)]
     pub(crate) shapes: bool,
+    /// Compare what Ringway can look at in frames with its defaults instead, over text messages.
+    #[arg(long, conflicts_with_all = ["shapes", "peers"])]
+    pub(crate) levels: bool,
     /// A first look: fewer, shorter pairs of two cases.
     #[arg(long)]
     quick: bool,
@@ -90,22 +97,33 @@ impl Args {
     }
 
     pub(crate) fn cases(&self) -> anyhow::Result<Vec<Case>> {
+        let (all, quick) = if self.levels {
+            (Case::TEXTS.as_slice(), ["64x64", "64x64KiB"])
+        } else {
+            (Case::ALL.as_slice(), ["64x64", "64x16KiB"])
+        };
         let names: Vec<&str> = match (self.cases.as_slice(), self.quick) {
-            ([], true) => vec!["64x64", "64x16KiB"],
-            ([], false) => return Ok(Case::ALL.to_vec()),
+            ([], true) => quick.to_vec(),
+            ([], false) => return Ok(all.to_vec()),
             (given, _) => given.iter().map(String::as_str).collect(),
         };
-        let known = || Case::ALL.map(|case| case.name).join(", ");
-        names
-            .into_iter()
-            .map(|name| {
-                let case = Case::ALL
-                    .into_iter()
-                    .find(|case| case.name.eq_ignore_ascii_case(name));
-                case.with_context(|| format!("--cases: {name:?} is none of {}", known()))
-            })
-            .collect()
+        let mut cases = Vec::new();
+        for name in names {
+            let before = cases.len();
+            cases.extend(all.iter().filter(|case| case.is_called(name)));
+            ensure!(
+                cases.len() > before,
+                "--cases: {name:?} is none of {}",
+                known(all)
+            );
+        }
+        Ok(cases)
     }
+}
+
+fn known(cases: &[Case]) -> String {
+    let names: Vec<&str> = cases.iter().map(|case| case.name).collect();
+    names.join(", ")
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

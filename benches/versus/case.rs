@@ -1,5 +1,7 @@
 //! What is measured: the loads, and the number each of them is about.
 
+use ringway::cli::bench::Text;
+
 /// One kind of load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
@@ -15,6 +17,8 @@ pub(crate) enum Load {
         tunnels: usize,
         payload_bytes: usize,
         in_flight: usize,
+        /// `None` is binary.
+        text: Option<Text>,
     },
     /// Connect, upgrade, abort.
     Handshakes { at_once: usize },
@@ -67,8 +71,29 @@ impl Case {
         },
     ];
 
+    /// Messages that there is something to look into.
+    pub(crate) const TEXTS: [Self; 10] = [
+        ascii("64x64-ascii", 64, 64, 1),
+        mixed("64x64-mixed", 64, 64, 1),
+        ascii("64x64x16-ascii", 64, 64, 16),
+        mixed("64x64x16-mixed", 64, 64, 16),
+        ascii("64x1KiB-ascii", 64, 1024, 1),
+        mixed("64x1KiB-mixed", 64, 1024, 1),
+        ascii("64x1KiBx16-ascii", 64, 1024, 16),
+        mixed("64x1KiBx16-mixed", 64, 1024, 16),
+        ascii("64x64KiB-ascii", 64, 64 * 1024, 1),
+        mixed("64x64KiB-mixed", 64, 64 * 1024, 1),
+    ];
+
     /// The load that finds out how many messages the reference takes.
     pub(crate) const SATURATION: Self = Self::ALL[0];
+
+    /// Whether it goes by this name, or by this name and a kind of text.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let without_kind = self.name.split('-').next();
+        self.name.eq_ignore_ascii_case(name)
+            || without_kind.is_some_and(|first| first.eq_ignore_ascii_case(name))
+    }
 
     pub(crate) const fn metric(&self) -> Metric {
         match self.load {
@@ -103,6 +128,14 @@ impl Case {
         matches!(self.load, Load::Memory { .. } | Load::Nobody)
     }
 
+    /// The same with text for its messages.
+    const fn of(mut self, kind: Text) -> Self {
+        if let Load::Messages { text, .. } = &mut self.load {
+            *text = Some(kind);
+        }
+        self
+    }
+
     /// What the row is called in the table.
     pub(crate) fn title(&self) -> String {
         match self.load {
@@ -110,6 +143,7 @@ impl Case {
                 tunnels,
                 payload_bytes,
                 in_flight,
+                text,
             } => {
                 let size = match payload_bytes {
                     small if small < 1024 => format!("{small} B"),
@@ -120,7 +154,12 @@ impl Case {
                 } else {
                     format!(", {in_flight} in flight")
                 };
-                format!("{tunnels} tunnels, {size}{depth}")
+                let kind = match text {
+                    None => "",
+                    Some(Text::Ascii) => " ASCII text",
+                    Some(Text::Mixed) => " mixed text",
+                };
+                format!("{tunnels} tunnels, {size}{kind}{depth}")
             }
             Load::Handshakes { at_once } => format!("handshakes, {at_once} at once"),
             Load::Memory { tunnels } => format!("memory, {tunnels} idle tunnels"),
@@ -163,6 +202,15 @@ const fn messages(
             tunnels,
             payload_bytes,
             in_flight,
+            text: None,
         },
     }
+}
+
+const fn ascii(name: &'static str, tunnels: usize, payload_bytes: usize, in_flight: usize) -> Case {
+    messages(name, tunnels, payload_bytes, in_flight).of(Text::Ascii)
+}
+
+const fn mixed(name: &'static str, tunnels: usize, payload_bytes: usize, in_flight: usize) -> Case {
+    messages(name, tunnels, payload_bytes, in_flight).of(Text::Mixed)
 }

@@ -129,7 +129,7 @@ fn progress(case: &Case, proxy: &Proxy, (pair, pairs): (u32, u32), sample: &Samp
         String::new()
     };
     format!(
-        "{:<10} {pair}/{pairs} {:<20} {:>9} {:<12} {:>8.0}/s  proxy {:>3.0} %  load {:>3.0} %  p99 {:.0} µs{waited}{trouble}",
+        "{:<16} {pair}/{pairs} {:<28} {:>9} {:<12} {:>8.0}/s  proxy {:>3.0} %  load {:>3.0} %  p99 {:.0} µs{waited}{trouble}",
         case.name,
         proxy.name,
         metric.shown(sample.value),

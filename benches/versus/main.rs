@@ -25,7 +25,7 @@ use ringway::sys::proc::{Limit, Resource};
 use crate::args::Args;
 use crate::duel::Ground;
 use crate::host::Host;
-use crate::proxy::{Proxy, Shape};
+use crate::proxy::{Level, Proxy, Shape};
 use crate::report::Report;
 
 fn main() -> anyhow::Result<()> {
@@ -40,17 +40,18 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let ground = ground(&args)?;
-    let (ours, peers) = contenders(&args)?;
-    let versions = std::iter::once(&ours).chain(&peers).map(Proxy::described);
+    let duels = duels(&args)?;
+    let versions = duels.iter().flatten().map(Proxy::described);
     let mut report = Report::new(Host::read(), versions.collect());
     let (json, markdown) = outputs(&args);
     let mut reference_rate = None;
     for case in args.cases()? {
-        for peer in &peers {
+        for [ours, peer] in &duels {
             if ground.is_over() {
-                report
-                    .notes
-                    .push(format!("{} against {}: no time left", case.name, peer.name));
+                report.notes.push(format!(
+                    "{}, {} against {}: no time left",
+                    case.name, ours.name, peer.name
+                ));
                 continue;
             }
             let rate = match case.percent() {
@@ -58,15 +59,15 @@ fn main() -> anyhow::Result<()> {
                 // The first peer's limit sets the rate for all, so that their latencies stand beside each other.
                 Some(percent) => {
                     if reference_rate.is_none() {
-                        reference_rate = Some(ground.saturation(&peers[0])?);
+                        reference_rate = Some(ground.saturation(&duels[0][1])?);
                         report
                             .notes
-                            .extend(reference_rate.map(|rate| said(&peers[0], rate)));
+                            .extend(reference_rate.map(|rate| said(&duels[0][1], rate)));
                     }
                     reference_rate.map(|rate| rate / 100.0 * f64::from(percent))
                 }
             };
-            let outcome = ground.fight(&case, (&ours, peer), rate);
+            let outcome = ground.fight(&case, (ours, peer), rate);
             report.take(outcome);
             // Written after every row, so that a run which is cut short has not been for nothing.
             save(&json, &serde_json::to_string_pretty(&report)?)?;
@@ -108,29 +109,38 @@ fn ground(args: &Args) -> anyhow::Result<Ground> {
     })
 }
 
-/// Who stands against whom: Ringway against its peers, or one shape of its receive buffers against the others.
-fn contenders(args: &Args) -> anyhow::Result<(Proxy, Vec<Proxy>)> {
+/// Who stands against whom: Ringway against its peers, one shape of its receive buffers against the others, or each
+/// level that looks into frames against the one that does not.
+fn duels(args: &Args) -> anyhow::Result<Vec<[Proxy; 2]>> {
     if args.shapes {
-        let [first, others @ ..] = Shape::FIXED;
-        let peers = others.into_iter().map(Proxy::ringway).collect();
-        return Ok((Proxy::ringway(first), peers));
+        let [first, others @ ..] = Shape::FIXED.map(|shape| Proxy::ringway(shape, Level::Headers));
+        return Ok(others.map(|peer| [first.clone(), peer]).to_vec());
     }
-    let mut peers = Vec::new();
+    let ours = Proxy::ringway(args.shape(), Level::Headers);
+    if args.levels {
+        let looking = Level::LOOKING.map(|level| Proxy::ringway(args.shape(), level));
+        return Ok(looking.map(|level| [level, ours.clone()]).to_vec());
+    }
+    let mut duels = Vec::new();
     for kind in args.peers() {
         match Proxy::find(kind) {
-            Ok(peer) => peers.push(peer),
+            Ok(peer) => duels.push([ours.clone(), peer]),
             Err(why) => println!("skipped: {why}"),
         }
     }
     ensure!(
-        !peers.is_empty(),
+        !duels.is_empty(),
         "no peer is installed; try `apt-get install nginx-light haproxy`"
     );
-    Ok((Proxy::ringway(args.shape()), peers))
+    Ok(duels)
 }
 
 fn outputs(args: &Args) -> (PathBuf, PathBuf) {
-    let stem = if args.shapes { "shapes" } else { "versus" };
+    let stem = match (args.shapes, args.levels) {
+        (true, _) => "shapes",
+        (_, true) => "levels",
+        _ => "versus",
+    };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/versus/out");
     let or_default = |given: &Option<PathBuf>, ending: &str| {
         given

@@ -9,7 +9,9 @@ use crate::sample::Sample;
 /// The whole page.
 pub(crate) fn page(report: &Report) -> String {
     let host = &report.host;
-    let versions: Vec<&str> = report.versions.values().map(String::as_str).collect();
+    let mut versions: Vec<&str> = report.versions.values().map(String::as_str).collect();
+    // Ringway stands there once, however it is set.
+    versions.dedup();
     let mut page = format!(
         "Ringway beside its peers, {}. {}, {} cores, Linux {}. Load averages {} before, {} after.\n\n{}\n\n",
         host.date,

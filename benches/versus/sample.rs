@@ -167,10 +167,12 @@ fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> 
             tunnels,
             payload_bytes,
             in_flight,
+            text,
         } => {
             options.tunnels = ground.affordable(tunnels);
             options.payload_bytes = payload_bytes;
             options.in_flight = in_flight;
+            options.text = text;
         }
         Load::Handshakes { at_once } => {
             options.mode = Mode::Handshakes;

@@ -14,7 +14,7 @@ use std::process::Command;
 use crate::host::said;
 
 /// A proxy that is installed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
     kind: Kind,
@@ -24,7 +24,7 @@ pub(crate) struct Proxy {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Ringway(Shape),
+    Ringway(Shape, Level),
     Peer(Peer),
 }
 
@@ -45,6 +45,16 @@ pub(crate) enum Shape {
     Incremental,
     TwoSize,
     Bundle,
+}
+
+/// What Ringway looks at in frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// No more than it must: the default.
+    Headers,
+    Text,
+    Messages,
+    Metrics,
 }
 
 /// What a configuration is written for.
@@ -78,9 +88,24 @@ impl Shape {
     }
 }
 
+impl Level {
+    /// Those that cost something.
+    pub(crate) const LOOKING: [Self; 3] = [Self::Text, Self::Messages, Self::Metrics];
+
+    /// The setting of the route, if it has one.
+    pub(super) const fn setting(self) -> &'static str {
+        match self {
+            Self::Headers => "",
+            Self::Text => "inspect = \"text\"",
+            Self::Messages => "inspect = \"messages\"",
+            Self::Metrics => "frame_metrics = true",
+        }
+    }
+}
+
 impl Proxy {
     /// The Ringway that was built with this bench.
-    pub(crate) fn ringway(shape: Shape) -> Self {
+    pub(crate) fn ringway(shape: Shape, level: Level) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_ringway"));
         let version = said(&program, &["--version"]);
         let commit = said(
@@ -94,11 +119,13 @@ impl Proxy {
             ],
         );
         Self {
-            name: match shape {
-                Shape::Auto => "Ringway".to_owned(),
-                fixed => format!("Ringway {}", fixed.setting()),
+            name: match (shape, level) {
+                (Shape::Auto, Level::Headers) => "Ringway".to_owned(),
+                (Shape::Auto, level) => format!("Ringway {}", level.setting()),
+                (fixed, Level::Headers) => format!("Ringway {}", fixed.setting()),
+                (fixed, level) => format!("Ringway {} {}", fixed.setting(), level.setting()),
             },
-            kind: Kind::Ringway(shape),
+            kind: Kind::Ringway(shape, level),
             program,
             version: format!("{version} ({commit})"),
         }
@@ -156,7 +183,7 @@ impl Proxy {
     /// The configuration and the file name it goes by.
     pub(crate) fn config(&self, place: &Place<'_>) -> (&'static str, String) {
         match self.kind {
-            Kind::Ringway(shape) => ("ringway.toml", ringway::config(place, shape)),
+            Kind::Ringway(shape, level) => ("ringway.toml", ringway::config(place, shape, level)),
             Kind::Peer(Peer::Nginx) => ("nginx.conf", nginx::config(place)),
             Kind::Peer(Peer::Haproxy) => ("haproxy.cfg", haproxy::config(place)),
             Kind::Peer(Peer::Envoy) => ("envoy.yaml", envoy::config(place)),
@@ -178,7 +205,7 @@ impl Proxy {
             .args(["--cpu-list", &place.core.to_string()])
             .arg(&self.program);
         match self.kind {
-            Kind::Ringway(_) => command.arg("run").arg("-c").arg(config),
+            Kind::Ringway(..) => command.arg("run").arg("-c").arg(config),
             Kind::Peer(Peer::Nginx) => command.arg("-p").arg(place.folder).arg("-c").arg(config),
             Kind::Peer(Peer::Haproxy) => command.arg("-db").arg("-f").arg(config),
             Kind::Peer(Peer::Envoy) => {

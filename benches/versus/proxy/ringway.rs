@@ -1,8 +1,8 @@
 //! Ringway's configuration: one worker, no access log, everything else as it comes.
 
-use super::{Place, Shape};
+use super::{Level, Place, Shape};
 
-pub(super) fn config(place: &Place<'_>, shape: Shape) -> String {
+pub(super) fn config(place: &Place<'_>, shape: Shape, level: Level) -> String {
     let Place {
         listen,
         control,
@@ -37,8 +37,25 @@ backends = [{backends}]
 
 [[routes]]
 pool = "echo"
-"#,
+{level}"#,
         shape = shape.setting(),
+        level = looking(level),
         backends = backends.join(", "),
     )
+}
+
+/// What the route says of frames, with room for the longest message of any case.
+fn looking(level: Level) -> String {
+    let limits = r#"
+[routes.client_frames]
+max_message = "1MiB"
+
+[routes.backend_frames]
+max_message = "1MiB"
+"#;
+    match level {
+        Level::Headers => String::new(),
+        Level::Messages => format!("{}\n{limits}", level.setting()),
+        Level::Text | Level::Metrics => format!("{}\n", level.setting()),
+    }
 }
