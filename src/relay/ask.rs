@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::fleet::FrameRules;
 use crate::limits;
 use crate::sync::Arc;
-use crate::ws::{Inspect, Verdict};
+use crate::ws::{Inspect, Scanner, Verdict};
 
 /// What is asked, and the way back.
 #[derive(Clone)]
@@ -165,8 +165,11 @@ impl Tunnels {
         }
         if tunnel.look.is_none() {
             let scanners = [&tunnel.client.scanner, &tunnel.backend.scanner];
-            // In the midst of a header there is no joining; whoever asks again finds another moment.
-            if scanners.iter().any(|scanner| !scanner.held().is_empty()) {
+            // In the midst of a header or of a Close frame there is no joining; whoever asks again finds another
+            // moment.
+            let is_no_moment =
+                |scanner: &&Scanner| !scanner.held().is_empty() || scanner.is_closing();
+            if scanners.iter().any(is_no_moment) {
                 return Answer::Tail(Vec::new());
             }
             let look = Look::joining(Arc::new(FrameRules::default()), scanners, now);

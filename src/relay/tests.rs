@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::ask::Asks;
 use super::outbox::{Outbox, Segments};
 use super::table::{Ledgers, Tunnels};
+use super::tail::TailOptions;
 use super::tunnel::{FirstBytes, Opening, Patience, Stage};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger, SlotTable};
@@ -18,6 +20,7 @@ use crate::ring::{BufferOptions, Features, Ring, RingOptions, Shape, Token, Whee
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
+use crate::ws::Verdict;
 
 const HOUR: Duration = Duration::from_hours(1);
 const STALLED: Duration = Duration::from_mins(1);
@@ -218,4 +221,55 @@ fn the_stalled_clock_runs_from_the_first_bytes_that_wait_and_stops_when_they_are
         outbox.flush(ring, &segments, way(), later);
     }
     assert_eq!(outbox.stalled_since(), None);
+}
+
+#[test]
+fn a_tail_never_begins_within_a_close_frame_and_misses_no_message_that_was_under_way() {
+    let ((client, mut far), (backend, mut end)) =
+        (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let mut still = Still::new();
+    still.open((client, backend));
+    let asks = Asks::Tail {
+        place: 0,
+        generation: still.tunnels.slab[0].generation,
+        options: TailOptions {
+            every: 1,
+            payload: false,
+        },
+    };
+    let mut arrives = |still: &mut Still, bytes: &[u8]| {
+        far.write_all(bytes).unwrap();
+        let before = still.tunnels.slab[0].client.bytes;
+        while still.tunnels.slab[0].client.bytes < before + bytes.len() as u64 {
+            still.turn();
+        }
+    };
+    // A whole header and half of what it announces, before anybody asks.
+    arrives(&mut still, &[0x82, 0x84, 0, 0, 0, 0, b'h', b'a']);
+    still.tunnels.answer(asks, still.now);
+    assert!(still.tunnels.slab[0].look.is_some(), "it has begun");
+    arrives(&mut still, b"lf");
+    assert_eq!(still.tunnels.slab[0].client.messages, 1);
+
+    // Nobody asks any more, so it is over.
+    still.now = still.now.after(limits::TAIL_UNASKED_MAX * 2);
+    still.tunnels.forget_tail(0, still.now);
+    assert!(still.tunnels.slab[0].look.is_none(), "it has ended");
+    assert_eq!(still.tunnels.tails, 0);
+
+    // A Close with its code, and half of its reason.
+    arrives(&mut still, &[0x88, 0x84, 0, 0, 0, 0, 0x03, 0xE8, b'o']);
+    still.tunnels.answer(asks, still.now);
+    assert!(still.tunnels.slab[0].look.is_none(), "not here");
+    arrives(&mut still, b"k");
+    assert_eq!(
+        still.tunnels.slab[0].client.scanner.verdict(),
+        Verdict::Closed
+    );
+    let mut room = [0; 64];
+    while still.tunnels.slab[0].backend.outbox.in_flight() {
+        still.turn();
+    }
+    let bytes = end.read(&mut room).unwrap();
+    assert_eq!(&room[bytes - 4..bytes], b"\x03\xE8ok");
 }

@@ -129,10 +129,16 @@ impl Inspector {
         }
     }
 
-    /// A direction in the midst of its stream. What was open before is not known, and not looked into.
+    /// A direction in the midst of its stream, but neither in a header nor in a Close frame. What was open before is not
+    /// looked into; a message that ends with the frame under way counts all the same.
     pub fn joining(watch: Watch, scanner: &Scanner) -> Self {
+        let message = Message {
+            is_last: scanner.ends_message(),
+            ..Message::default()
+        };
         Self {
             cut: !scanner.at_boundary(),
+            message,
             ..Self::new(watch)
         }
     }

@@ -118,6 +118,73 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whoever_joins_a_clients_stream_changes_nothing(stream in stream(Sender::Client)) {
+        joining_changes_nothing(Sender::Client, &stream);
+    }
+
+    #[test]
+    fn whoever_joins_a_backends_stream_changes_nothing(stream in stream(Sender::Backend)) {
+        joining_changes_nothing(Sender::Backend, &stream);
+    }
+}
+
+/// What came of a stream that an inspector has joined.
+struct Joined {
+    sent: Vec<u8>,
+    messages: u32,
+    scanner: Scanner,
+}
+
+/// Feeds a stream as far as `cut` to a scanner alone, and then to an inspector that joins there, if it may.
+fn joined(sender: Sender, stream: &[u8], cut: usize) -> Option<Joined> {
+    let mut scanner = Scanner::new(sender, true);
+    let before = scanner.feed(&stream[..cut]);
+    if !scanner.held().is_empty() || scanner.is_closing() {
+        return None;
+    }
+    let mut sent = stream[..before.release].to_vec();
+    let mut inspector = Inspector::joining(Watch::default(), &scanner);
+    let (mut scratch, mut passage) = (Scratch::new(Kernels::best()), Passage::default());
+    let rest = &stream[cut..];
+    let input = (&mut scanner, rest, false);
+    inspector.feed(input, &mut scratch, &mut Indifferent, &mut passage);
+    for piece in &passage.pieces {
+        sent.extend_from_slice(passage.bytes(piece, rest));
+    }
+    Some(Joined {
+        sent,
+        messages: before.messages + passage.messages,
+        scanner,
+    })
+}
+
+/// Wherever an inspector joins that has nothing to object to, the same goes on and as many messages are counted.
+fn joining_changes_nothing(sender: Sender, stream: &[u8]) {
+    let mut plain = Scanner::new(sender, true);
+    let whole = plain.feed(stream);
+    for cut in 0..=stream.len() {
+        let Some(joined) = joined(sender, stream, cut) else {
+            continue;
+        };
+        let Joined {
+            sent,
+            messages,
+            scanner,
+        } = joined;
+        // The start of a control frame may wait in the inspector.
+        assert!(stream[..whole.release].starts_with(&sent), "cut at {cut}");
+        if scanner.at_boundary() {
+            assert_eq!(sent.len(), whole.release, "cut at {cut}");
+            assert_eq!(messages, whole.messages, "cut at {cut}");
+            assert_eq!(scanner.verdict(), plain.verdict(), "cut at {cut}");
+        }
+    }
+}
+
 /// Feeds a client's chunks and returns what goes on of each, with the verdict after the last.
 fn goes_on(watch: Watch, chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Verdict) {
     let mut scanner = Scanner::new(Sender::Client, true);

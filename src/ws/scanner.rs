@@ -270,6 +270,16 @@ impl Scanner {
         self.verdict
     }
 
+    /// Whether the frame under way ends a data message, where [`Self::feed`] has opened it.
+    pub(super) const fn ends_message(&self) -> bool {
+        self.remaining > 0 && self.ends_message
+    }
+
+    /// Whether its Close frame has been opened, and the end of it has not come.
+    pub fn is_closing(&self) -> bool {
+        self.close_code.is_some() && self.verdict == Verdict::Pass
+    }
+
     /// Whether a fragmented message is open.
     pub const fn in_message(&self) -> bool {
         self.in_message
