@@ -3,6 +3,7 @@
 mod args;
 pub mod bench;
 mod check;
+mod columns;
 mod demo;
 pub mod doctor;
 pub mod echo;

@@ -1,33 +1,8 @@
 //! The words and numbers of the table, the same on the screen and in plain text.
 
-use std::fmt::Write as _;
-
 use super::view::{View, failures};
+use crate::cli::columns::{Column, clean, lined_up, number, text};
 use crate::control::BackendRow;
-
-/// A column: its title, and how wide it is at least. Text stands left, numbers right.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    pub(super) title: &'static str,
-    pub(super) width: u16,
-    pub(super) is_number: bool,
-}
-
-const fn text(title: &'static str, width: u16) -> Column {
-    Column {
-        title,
-        width,
-        is_number: false,
-    }
-}
-
-const fn number(title: &'static str, width: u16) -> Column {
-    Column {
-        title,
-        width,
-        is_number: true,
-    }
-}
 
 /// What a row shows, in this order.
 pub(super) const COLUMNS: [Column; 10] = [
@@ -79,13 +54,6 @@ fn probe(row: &BackendRow) -> String {
     }
 }
 
-/// Names and errors come from elsewhere; what a terminal would obey stays out.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
-}
-
 /// The line above the table.
 pub(super) fn headline(view: &View) -> String {
     let Some(reading) = &view.latest else {
@@ -132,34 +100,7 @@ fn short(rate: f64) -> String {
 /// The whole of it for a file, a pipe or a screen that scrolls.
 pub(super) fn plain(view: &View) -> String {
     let rows: Vec<_> = view.rows().into_iter().map(cells).collect();
-    let mut widths = COLUMNS.map(|column| column.title.len());
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = headline(view);
-    text.push_str("\n\n");
-    line(&mut text, COLUMNS.map(|column| column.title), &widths);
-    for row in &rows {
-        line(&mut text, row.each_ref().map(String::as_str), &widths);
-    }
-    text
-}
-
-fn line(text: &mut String, cells: [&str; COLUMNS.len()], widths: &[usize; COLUMNS.len()]) {
-    let start = text.len();
-    for ((cell, width), column) in cells.iter().zip(widths).zip(&COLUMNS) {
-        // Writing to a String never fails.
-        let _ = if column.is_number {
-            write!(text, "{cell:>width$}  ")
-        } else {
-            write!(text, "{cell:<width$}  ")
-        };
-    }
-    let end = start + text[start..].trim_end().len();
-    text.truncate(end);
-    text.push('\n');
+    format!("{}\n\n{}", headline(view), lined_up(&COLUMNS, &rows))
 }
 
 #[cfg(test)]
