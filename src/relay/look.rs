@@ -28,7 +28,7 @@ pub(super) struct Look {
     pub(super) meters: Box<[u32]>,
     /// The latest headers, while somebody asks for them.
     pub(super) tail: Option<Box<Tail>>,
-    /// Nothing but the tail wants it.
+    /// Nothing but the tail wants it: what is seen goes on in the order it came, as if nobody looked.
     pub(super) is_for_tail: bool,
 }
 

@@ -148,6 +148,13 @@ impl Outbox {
         }
     }
 
+    /// Puts bytes of frames in line, copied and behind everything else, as where nobody looks at frames.
+    pub(super) fn push_in_order(&mut self, bytes: &[u8], ends: Ends) {
+        debug_assert!(self.lanes.is_none(), "nothing stands in lanes here");
+        self.push_copy(bytes);
+        self.ends_with(ends);
+    }
+
     /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the lanes.
     pub(super) fn push_control(&mut self, frame: &[u8]) {
         if self.is_free() && self.tail != Ends::Nothing {

@@ -366,6 +366,11 @@ impl Tunnel {
         next
     }
 
+    /// Whether its frames are looked at for nothing but their tail.
+    pub(super) fn is_only_tailed(&self) -> bool {
+        self.look.as_ref().is_some_and(|look| look.is_for_tail)
+    }
+
     /// Whether the side that `sender` sends to stands between two frames, so that a frame may be put in.
     pub(super) fn at_boundary(&self, sender: End) -> bool {
         match &self.look {

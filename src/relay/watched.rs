@@ -21,9 +21,11 @@ impl Tunnels {
             passage,
             ..
         } = self;
-        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        let tunnel = &mut slab[key as usize];
+        let in_order = tunnel.is_only_tailed();
+        let outbox = &mut tunnel.side(end.other()).outbox;
         match &passage.pieces[..] {
-            [piece] if piece.source == Source::Chunk && outbox.is_free() => {
+            [piece] if piece.source == Source::Chunk && (in_order || outbox.is_free()) => {
                 outbox.push(core.ring, segments, chunk, piece.range());
                 outbox.ends_with(piece.ends);
             }
@@ -33,7 +35,12 @@ impl Tunnels {
                     outbox.make_room(segments);
                 }
                 for piece in pieces {
-                    outbox.push_frames(passage.bytes(piece, bytes), piece.ends);
+                    let bytes = passage.bytes(piece, bytes);
+                    if in_order {
+                        outbox.push_in_order(bytes, piece.ends);
+                    } else {
+                        outbox.push_frames(bytes, piece.ends);
+                    }
                 }
                 core.ring.buffers.release(chunk);
             }
@@ -68,7 +75,7 @@ impl Tunnels {
             End::Backend => (&mut tunnel.backend, &tunnel.client),
         };
         let is_backpressure = look.slow_rule(end.other()) == SlowConsumer::Backpressure;
-        self.passage.by_frame = !other.outbox.is_free() || !is_backpressure;
+        self.passage.by_frame = !look.is_for_tail && (!other.outbox.is_free() || !is_backpressure);
         let before = look.held();
         let bench = Bench {
             now,
