@@ -120,7 +120,7 @@ fn named(name: Option<Cow<'_, str>>, id: u16) -> Cow<'_, str> {
 
 /// A moment in milliseconds since the Unix epoch, printed as `2026-11-22T14:00:00.000Z`.
 #[derive(Debug, Clone, Copy)]
-struct Timestamp(u64);
+pub struct Timestamp(pub u64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,6 @@ mod line;
 mod record;
 mod ring;
 
-pub use line::{Names, write_line};
+pub use line::{Names, Timestamp, write_line};
 pub use record::{OneWay, Record, RefusalRecord, TunnelRecord};
 pub use ring::{Drain, Recorder, channel};

@@ -13,8 +13,13 @@ mod samples;
 pub mod signals;
 mod supervisor;
 mod team;
+mod tunnels;
 
 pub use launch::StartError;
 pub use overseer::{BackendRow, Change, ChangeRefused, ProbeRow};
 pub use requests::{FleetHandle, ReloadRefused, Reloaded};
 pub use running::{ControlParts, Outcome, Running, Service, Signals};
+pub use tunnels::{
+    AskRefused, Carried, NoTunnelId, OpenTunnel, SeenFrame, TunnelId, TunnelList, TunnelQuery,
+    TunnelTail,
+};

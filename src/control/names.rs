@@ -1,11 +1,11 @@
-//! The names of routes and backends for log lines, by their numbers.
+//! The names of routes, backends and their pools for whoever reads them, by their numbers.
 
 use std::borrow::Cow;
 
 use arc_swap::ArcSwap;
 
 use crate::access_log::Names;
-use crate::fleet::Snapshot;
+use crate::fleet::{BackendId, Snapshot};
 use crate::sync::Arc;
 
 /// Every name so far. One that has left keeps its name until its number goes to another: a tunnel that ends
@@ -14,6 +14,8 @@ use crate::sync::Arc;
 struct Book {
     routes: Vec<Option<Arc<str>>>,
     backends: Vec<Option<Arc<str>>>,
+    /// The pool of each backend.
+    pools: Vec<Option<Arc<str>>>,
 }
 
 /// The book, shared by whoever writes it with the log's writer.
@@ -27,10 +29,18 @@ impl NameBook {
         for route in &snapshot.routes {
             enter(&mut book.routes, usize::from(route.id.0), &route.name);
         }
-        for member in snapshot.pools.iter().flat_map(|pool| pool.backends.iter()) {
-            enter(&mut book.backends, member.id.index(), &member.name);
+        for pool in &snapshot.pools {
+            for member in pool.backends.iter() {
+                enter(&mut book.backends, member.id.index(), &member.name);
+                enter(&mut book.pools, member.id.index(), &pool.name);
+            }
         }
         self.0.store(Arc::new(book));
+    }
+
+    /// The pool that a backend is in, or was in when it left.
+    pub(super) fn pool(&self, backend: BackendId) -> Option<Cow<'static, str>> {
+        name(&self.0.load().pools, backend.0)
     }
 }
 

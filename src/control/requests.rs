@@ -2,8 +2,11 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::names::NameBook;
 use super::overseer::{BackendRow, Change, ChangeRefused};
+use super::tunnels::{self, Places};
 use crate::limits;
+use crate::relay::Question;
 
 /// One question or order, with the way back for its answer.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(super) enum FleetRequest {
     },
     /// Read the file again and follow it.
     Reload(oneshot::Sender<Result<Reloaded, ReloadRefused>>),
+    /// A question for one worker. If it cannot be asked, the question is dropped.
+    Ask { worker: u16, question: Question },
 }
 
 /// What came of a reload.
@@ -45,19 +50,26 @@ pub enum ReloadRefused {
 /// The way to the fleet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FleetHandle {
-    requests: mpsc::Sender<FleetRequest>,
+    pub(super) requests: mpsc::Sender<FleetRequest>,
+    pub(super) places: Places,
+    pub(super) names: NameBook,
 }
 
 impl FleetHandle {
-    pub(super) fn new() -> (Self, mpsc::Receiver<FleetRequest>) {
+    pub(super) fn new(workers: usize, names: NameBook) -> (Self, mpsc::Receiver<FleetRequest>) {
         let (requests, inbox) = mpsc::channel(limits::FLEET_REQUESTS_MAX);
-        (Self { requests }, inbox)
+        let handle = Self {
+            requests,
+            places: tunnels::places(workers),
+            names,
+        };
+        (handle, inbox)
     }
 
     /// A way that leads nowhere, as when Ringway is down.
     #[doc(hidden)]
     pub fn to_nobody() -> Self {
-        Self::new().0
+        Self::new(0, NameBook::default()).0
     }
 
     /// Every backend, live. Nothing if Ringway is going down.

@@ -136,7 +136,7 @@ impl Supervisor {
             workers,
             resolver,
         );
-        let (fleet, fleet_inbox) = FleetHandle::new();
+        let (fleet, fleet_inbox) = FleetHandle::new(workers, names.clone());
         let draining = Arc::new(AtomicBool::new(false));
         let current = Arc::new(ArcSwap::new(snapshot));
         let parts = ControlParts {
@@ -252,6 +252,9 @@ impl Supervisor {
             }
             FleetRequest::Reload(answer) => {
                 let _ = answer.send(self.reload());
+            }
+            FleetRequest::Ask { worker, question } => {
+                self.team.tell(worker.into(), Command::Ask(question));
             }
         }
     }

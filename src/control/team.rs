@@ -203,11 +203,10 @@ impl Team {
         }
     }
 
-    /// Tells one worker.
+    /// Tells one worker; false if it is dead or its mailbox full.
     pub(super) fn tell(&mut self, number: usize, command: Command) -> bool {
-        self.members
-            .get_mut(number)
-            .is_some_and(|member| member.sender.send(command))
+        let member = self.members.get_mut(number);
+        member.is_some_and(|member| member.thread.is_some() && member.sender.send(command))
     }
 
     /// Workers whose thread was not collected.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 mod frames;
+mod questions;
 mod settings;
 mod tools;
 
 pub use frames::*;
+pub use questions::*;
 pub use settings::*;
 pub use tools::*;
 
@@ -290,7 +292,7 @@ pub const PLAIN_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const GREETER_KEEP_BYTES: usize = 4 * 1024;
 /// How long a listener waits when there are no descriptors before it tries again.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Commands that may wait in a worker's mailbox: a drain, a snapshot and a few to spare.
+/// Commands that may wait in a worker's mailbox: a drain, a snapshot, some questions and a few to spare.
 pub const MAILBOX_COMMANDS: usize = 16;
 /// How long after it died a worker is started again, so that a fault at the start does not spin.
 pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
