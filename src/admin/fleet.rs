@@ -15,6 +15,7 @@ use super::bounded::Peer;
 use super::guard;
 use super::problem::Problem;
 use super::routes::{AdminState, is_draining};
+use super::tunnels;
 use crate::control::{BackendRow, Change};
 use crate::limits::{ADMIN_BODY_BYTES_MAX, ADMIN_BODY_DRAIN_BYTES_MAX, WEIGHT_MAX};
 use crate::sync::Arc;
@@ -22,7 +23,7 @@ use crate::sync::Arc;
 type Shared = State<Arc<AdminState>>;
 type Named<T> = Result<Path<T>, PathRejection>;
 
-/// The routes, behind their guard.
+/// The routes, those of tunnels included, behind their guard.
 pub(super) fn router(state: &Arc<AdminState>) -> Router<Arc<AdminState>> {
     Router::new()
         .route("/backends", get(all))
@@ -30,6 +31,8 @@ pub(super) fn router(state: &Arc<AdminState>) -> Router<Arc<AdminState>> {
         .route("/backends/{pool}/{backend}", get(one))
         .route("/backends/{pool}/{backend}/{order}", post(order))
         .route("/reload", post(reload))
+        .route("/tunnels", get(tunnels::list))
+        .route("/tunnels/{id}/frames", get(tunnels::frames))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         })

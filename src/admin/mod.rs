@@ -1,10 +1,12 @@
-//! The control listener: metrics and health over HTTP, and the orders of operators.
+//! The control listener: metrics and health over HTTP, and the questions and orders of operators.
 
 mod bounded;
 mod fleet;
 mod guard;
+mod parameters;
 mod problem;
 mod routes;
+mod tunnels;
 
 pub use routes::{AdminState, serve};
 

@@ -1,4 +1,4 @@
-//! What went wrong with a request about the fleet: a status, and the reason in words as JSON.
+//! What went wrong with a request about the fleet or its tunnels: a status, and the reason in words as JSON.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -6,7 +6,7 @@ use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::control::{ChangeRefused, ReloadRefused};
+use crate::control::{AskRefused, ChangeRefused, ReloadRefused};
 
 /// An answer that is not 200.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +45,19 @@ impl From<ReloadRefused> for Problem {
             ReloadRefused::NoFile => StatusCode::CONFLICT,
             ReloadRefused::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ReloadRefused::Gone => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, refused.to_string())
+    }
+}
+
+impl From<AskRefused> for Problem {
+    fn from(refused: AskRefused) -> Self {
+        let status = match refused {
+            AskRefused::NoWorker(..) => StatusCode::BAD_REQUEST,
+            AskRefused::NoTunnel(_) => StatusCode::NOT_FOUND,
+            AskRefused::TooManyTails(_) | AskRefused::Unanswered(_) | AskRefused::Gone => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self::new(status, refused.to_string())
     }

@@ -229,6 +229,8 @@ mod tests {
             ("GET", "/backends/chat"),
             ("POST", "/backends/chat/10.0.0.11:9000/drain"),
             ("POST", "/reload"),
+            ("GET", "/tunnels"),
+            ("GET", "/tunnels/0-0-1/frames?payload=shape"),
             // Not even what there is to ask.
             ("DELETE", "/backends"),
         ] {
