@@ -11,7 +11,9 @@ use super::doctor::DoctorArgs;
 use super::echo::EchoArgs;
 use super::orders::{DrainArgs, ReloadArgs, UndrainArgs};
 use super::run::RunArgs;
+use super::tail::TailArgs;
 use super::top::TopArgs;
+use super::tunnels::TunnelsArgs;
 
 /// A WebSocket-first load balancer for bare-metal Linux.
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ enum Command {
         config: PathBuf,
     },
     Top(TopArgs),
+    Tunnels(TunnelsArgs),
+    Tail(TailArgs),
     Drain(DrainArgs),
     Undrain(UndrainArgs),
     Reload(ReloadArgs),
@@ -58,6 +62,8 @@ impl Cli {
             Command::Run(args) => super::run::run(&args),
             Command::Check { config } => super::check(&config),
             Command::Top(args) => super::top::top(&args),
+            Command::Tunnels(args) => super::tunnels::tunnels(&args),
+            Command::Tail(args) => super::tail::tail(&args),
             Command::Drain(args) => super::orders::drain(&args),
             Command::Undrain(args) => super::orders::undrain(&args),
             Command::Reload(args) => super::orders::reload(&args),

@@ -12,7 +12,9 @@ mod orders;
 mod pin;
 mod remote;
 mod run;
+mod tail;
 mod top;
+mod tunnels;
 
 pub use args::Cli;
 pub use check::check;
