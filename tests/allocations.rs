@@ -156,7 +156,7 @@ fn relays_without_allocating(shape: &str, route: &str) {
         STRICT.store(true, Ordering::Relaxed);
         let (ours, others) = watched(|| echo(&mut client, &message, times));
         STRICT.store(false, Ordering::Relaxed);
-        println!(
+        eprintln!(
             "{shape}, {route:?}, {times} echoes of {bytes} bytes: {ours}, and {others} of glommio"
         );
         assert_eq!(

@@ -229,7 +229,12 @@ impl Host for Doorman<'_> {
         pong.is_none()
     }
 
+    fn only_counts(&self) -> bool {
+        self.tail.is_none() && self.places.is_empty()
+    }
+
     fn message(&mut self, bytes: u64, frames: u32) {
+        self.is_active = true;
         let traffic = self.traffic();
         traffic.sizes.observe(bytes);
         if frames > 1 {

@@ -67,6 +67,8 @@ fn check_kernels(kernels: Kernels, (text, masked): (&[u8], &[u8]), key: [u8; 4],
     let mut out = vec![0; text.len()];
     kernels.unmask_into(text, key, phase, &mut out);
     assert_eq!(out, masked, "{name} masked wrongly");
+    let is_ascii = kernels.is_ascii(masked, key, phase);
+    assert_eq!(is_ascii, text.is_ascii(), "{name} sees ASCII wrongly");
     let (left, right) = out.split_at_mut(phase.min(text.len()));
     kernels.unmask_in_place(left, key, phase);
     kernels.unmask_in_place(right, key, phase + left.len());

@@ -6,9 +6,9 @@
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
-use super::scalar;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
+use super::{ascii, scalar};
 
 /// The kernels of one instruction set that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,22 @@ impl Kernels {
     }
 }
 
+impl Kernels {
+    /// Whether all bytes are ASCII once they are unmasked; without a key, as they are. Phase as above.
+    pub fn is_ascii(self, bytes: &[u8], key: [u8; 4], phase: usize) -> bool {
+        let key = scalar::turned(key, phase);
+        match self.set {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 | Set::Avx2 => {
+                // SAFETY: the set was chosen, so this processor has AVX2: it is asked for with AVX-512 too.
+                unsafe { x86::avx2_is_ascii(bytes, key) }
+            }
+            // Compiled for what every processor of the architecture has.
+            _ => ascii::is_ascii(bytes, key),
+        }
+    }
+}
+
 impl Default for Kernels {
     fn default() -> Self {
         Self::best()
@@ -140,7 +156,9 @@ impl Set {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
-                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx2")
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2"),

@@ -9,6 +9,7 @@
 //!
 //! Each kernel has the plain twin in `scalar`; the tests compare them over lengths, alignments and phases.
 
+mod ascii;
 mod fuzz;
 mod kernels;
 #[cfg(target_arch = "aarch64")]

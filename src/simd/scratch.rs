@@ -56,6 +56,10 @@ impl Scratch {
     ) -> Result<(), usize> {
         let before = *text;
         let phase = (came % 4) as usize;
+        let mask = key.unwrap_or_default();
+        if text.is_between_characters() && self.kernels.is_ascii(source, mask, phase) {
+            return Ok(());
+        }
         let checked = match key {
             Some(key) => self.unmask_and_check(source, key, phase, text),
             None => text.feed(source),
@@ -71,6 +75,14 @@ impl Scratch {
                 .position(|fed| fed.is_err());
             broken.expect("invariant: however the bytes are cut, the text breaks at one of them")
         })
+    }
+}
+
+impl Scratch {
+    /// Whether a whole payload is text, unmasked if there is a `key`.
+    pub fn is_text(&mut self, payload: &[u8], key: Option<[u8; 4]>) -> bool {
+        let mut text = Utf8Stream::default();
+        self.check(payload, key, 0, &mut text).is_ok() && text.finish().is_ok()
     }
 }
 

@@ -27,6 +27,11 @@ impl Utf8Stream {
         checked
     }
 
+    /// Whether a character may begin with the next byte, so that ASCII needs no look at what came before.
+    pub const fn is_between_characters(&self) -> bool {
+        self.carried_bytes == 0
+    }
+
     /// Ends the message: no character may be left half.
     pub const fn finish(&self) -> Result<(), InvalidUtf8> {
         match self.carried_bytes {

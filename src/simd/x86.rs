@@ -15,6 +15,7 @@ use std::arch::x86_64::{
     _mm512_storeu_si512, _mm512_xor_si512,
 };
 
+use super::ascii::is_ascii;
 use super::vector::{Span, Vector, unmask};
 
 /// Unmasks in place with 64 bytes at a time.
@@ -64,6 +65,12 @@ pub(super) fn sse2_in_place(bytes: &mut [u8], key: [u8; 4]) {
 pub(super) unsafe fn sse2_into(source: &[u8], key: [u8; 4], out: &mut [u8]) {
     // SAFETY: the span is the slices, equally long as the caller promises; every x86-64 has SSE2.
     unsafe { unmask::<__m128i>(Span::between(source, out), key) }
+}
+
+/// Looks for anything but ASCII with 32 bytes at a time.
+#[target_feature(enable = "avx2")]
+pub(super) fn avx2_is_ascii(bytes: &[u8], key: [u8; 4]) -> bool {
+    is_ascii(bytes, key)
 }
 
 // SAFETY: both accesses are of the size of the register and ask for no alignment.

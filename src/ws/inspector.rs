@@ -12,11 +12,12 @@
 
 use super::close;
 use super::control::ControlFrame;
-use super::frames::{Inspect, Watch};
+use super::frames::{Inspect, Opcodes, Watch};
 use super::header::{FrameHeader, Opcode};
 use super::passage::{Ends, Passage};
 use super::rule::Rule;
 use super::scanner::{Scanner, Step, Verdict};
+use super::whole::WholeMessage;
 use crate::limits::{HELD_HEADERS_BYTES_MAX, WHOLE_FRAME_BYTES_MAX};
 use crate::simd::{Scratch, Utf8Stream};
 
@@ -35,6 +36,8 @@ pub trait Host {
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> bool;
     /// A message that goes on is whole: its payload in bytes, and its frames.
     fn message(&mut self, bytes: u64, frames: u32);
+    /// Whether [`Self::message`] is all that it needs to hear of a message in one frame, because it admits every one.
+    fn only_counts(&self) -> bool;
     /// Whether so many bytes more may be held back.
     fn may_hold(&mut self, bytes: usize) -> bool;
 }
@@ -169,6 +172,9 @@ impl Inspector {
         }
         let mut is_over = false;
         while !to_boundary || self.cut {
+            if !to_boundary && desk.scanner.expects_message() {
+                self.pass_whole_messages(&mut desk);
+            }
             let done = match desk.scanner.step(&chunk[desk.at..]) {
                 Step::Over => {
                     is_over = true;
@@ -217,6 +223,31 @@ impl Inspector {
     /// Whether nothing is under way that only this inspector knows.
     pub fn is_idle(&self) -> bool {
         !self.cut && self.held.is_empty() && self.message.frames == 0
+    }
+
+    /// Lets messages go on that are whole in this chunk, each in one frame, as far as nothing about them is special:
+    /// what a busy tunnel is made of, and all else is for the steps to find out.
+    fn pass_whole_messages<H: Host>(&mut self, desk: &mut Desk<'_, H>) {
+        let has_reason = self.watch.limits.opcodes != Opcodes::ALL || desk.out.by_frame;
+        if has_reason || !desk.host.only_counts() {
+            return;
+        }
+        let limits = &self.watch.limits;
+        let most = limits.frame_bytes_max.unwrap_or(u32::MAX);
+        let most = most.min(limits.message_bytes_max.unwrap_or(u32::MAX));
+        let checks = self.watch.inspect >= Inspect::Text;
+        let (from, mut messages) = (desk.at, 0);
+        while let Some(whole) = WholeMessage::at(&desk.chunk[desk.at..], desk.scanner.sender()) {
+            let is_good =
+                !(whole.is_text && checks) || desk.scratch.is_text(whole.payload, whole.key);
+            if whole.payload.len() > most as usize || !is_good {
+                break;
+            }
+            desk.host.message(whole.payload.len() as u64, 1);
+            desk.at += whole.bytes;
+            messages += 1;
+        }
+        desk.out.release_messages(from, desk.at, messages);
     }
 
     /// A header is whole. Its first bytes may have come with earlier chunks.

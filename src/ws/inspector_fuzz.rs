@@ -28,8 +28,9 @@ pub fn fuzz_inspector(data: &[u8]) {
     let case = Case {
         sender,
         deflate: choice & 2 != 0,
-        drops: choice & 4 != 0,
+        drops: choice & 4 != 0 && choice & 16 == 0,
         by_frame: choice & 8 != 0,
+        only_counts: choice & 16 != 0,
         watch: watch(level, bounds),
     };
     let whole = case.run([stream].into_iter());
@@ -78,6 +79,8 @@ struct Case {
     deflate: bool,
     drops: bool,
     by_frame: bool,
+    /// The host wants no more than a count of whole messages.
+    only_counts: bool,
     watch: Watch,
 }
 
@@ -96,6 +99,7 @@ struct Seen {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
     drops: bool,
+    only_counts: bool,
     control_max: Option<u32>,
     admitted: u32,
     controls: u32,
@@ -107,11 +111,18 @@ struct Told {
 
 impl Host for Told {
     fn opened(&mut self, header: &FrameHeader) {
+        // Whole messages are not told of by their headers then; which ones are whole, the cuts decide.
+        if self.only_counts {
+            return;
+        }
         self.headers
             .push((header.opcode as u8, header.payload_bytes));
     }
 
     fn admit(&mut self) -> Admission {
+        if self.only_counts {
+            return Admission::Pass;
+        }
         self.admitted += 1;
         if is_dropped(self.drops, self.admitted) {
             Admission::Drop
@@ -129,6 +140,9 @@ impl Host for Told {
     }
 
     fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, _: bool) {
+        if self.only_counts {
+            return;
+        }
         let from = self.data.len();
         self.data.extend_from_slice(part);
         if let Some(key) = key {
@@ -143,6 +157,10 @@ impl Host for Told {
 
     fn message(&mut self, bytes: u64, frames: u32) {
         self.messages.push((bytes, frames));
+    }
+
+    fn only_counts(&self) -> bool {
+        self.only_counts
     }
 
     fn may_hold(&mut self, _: usize) -> bool {
@@ -166,6 +184,7 @@ impl Case {
         let mut scratch = Scratch::new(Kernels::best());
         let mut told = Told {
             drops: self.drops,
+            only_counts: self.only_counts,
             control_max: self.watch.limits.control_per_second,
             ..Told::default()
         };

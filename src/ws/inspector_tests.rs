@@ -223,6 +223,10 @@ impl Host for Indifferent {
 
     fn message(&mut self, _: u64, _: u32) {}
 
+    fn only_counts(&self) -> bool {
+        true
+    }
+
     fn may_hold(&mut self, bytes: usize) -> bool {
         bytes <= 10_000
     }

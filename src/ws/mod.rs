@@ -20,6 +20,7 @@ mod rule;
 mod scanner;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use bucket::{Bucket, Rate};
 pub use close::{CloseFrame, close_frame};

@@ -106,6 +106,14 @@ impl Passage {
         }
     }
 
+    /// Lets so many whole messages go on that stand together in the chunk.
+    pub(super) fn release_messages(&mut self, from: usize, to: usize, messages: u32) {
+        if messages > 0 {
+            self.release(from, to, Ends::Message);
+            self.messages += messages - 1;
+        }
+    }
+
     /// Lets a copy go on.
     pub(super) fn release_copy(&mut self, bytes: &[u8], ends: Ends) {
         self.messages += u32::from(ends == Ends::Message);

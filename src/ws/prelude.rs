@@ -116,6 +116,10 @@ impl Host for Gathered {
         self.is_whole = true;
     }
 
+    fn only_counts(&self) -> bool {
+        false
+    }
+
     fn may_hold(&mut self, _: usize) -> bool {
         // The bound of the message holds, and there is one for each handshake under way.
         true

@@ -291,6 +291,16 @@ impl Scanner {
         self.close_code
     }
 
+    /// Who sends this direction.
+    pub(super) const fn sender(&self) -> Sender {
+        self.sender
+    }
+
+    /// Whether a message may begin with the next byte.
+    pub(super) fn expects_message(&self) -> bool {
+        self.expects_header() && !self.in_message
+    }
+
     /// Whether permessage-deflate was negotiated.
     pub const fn takes_deflate(&self) -> bool {
         self.deflate

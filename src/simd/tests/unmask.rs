@@ -43,6 +43,30 @@ fn compare(kernels: Kernels, bytes: usize, (skew, skew_out): (usize, usize), pha
 }
 
 #[test]
+fn every_kernel_finds_whatever_is_not_ascii_wherever_it_stands() {
+    let lengths: &[usize] = if cfg!(miri) {
+        &[0, 1, 9, 33, 300]
+    } else {
+        &[
+            0, 1, 7, 8, 9, 31, 32, 33, 64, 255, 256, 257, 300, 511, 513, 770,
+        ]
+    };
+    for kernels in Kernels::available() {
+        for (bytes, phase) in lengths.iter().flat_map(|bytes| [(*bytes, 0), (*bytes, 3)]) {
+            let text: Vec<u8> = noise(bytes).iter().map(|byte| byte & 0x7F).collect();
+            let masked = defined(&text, KEY, phase);
+            assert!(kernels.is_ascii(&masked, KEY, phase), "{bytes} {phase}");
+            assert!(kernels.is_ascii(&text, [0; 4], phase), "{bytes} {phase}");
+            for place in (0..bytes).step_by(if cfg!(miri) { 29 } else { 1 }) {
+                let mut other = masked.clone();
+                other[place] ^= 0x80;
+                assert!(!kernels.is_ascii(&other, KEY, phase), "{bytes} {place}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_kernel_is_its_definition_at_every_length_and_alignment() {
     // Miri takes a few of each: the ends of every register, and what lies between.
     let lengths: Vec<usize> = if cfg!(miri) {
