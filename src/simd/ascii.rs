@@ -1,35 +1,51 @@
 //! Whether masked bytes are plain ASCII: found out without unmasking them anywhere. Most text is, and needs no more.
+#![expect(
+    clippy::inline_always,
+    reason = "a function takes the instruction set of its caller only when it is inlined into it"
+)]
+
+use super::scalar::turned;
 
 /// Whether all bytes are ASCII under a key that has been turned to the phase of the first. Compiled again for each
 /// instruction set that it is inlined into.
-#[expect(
-    clippy::inline_always,
-    reason = "a function takes the instruction set of its caller only when it is inlined into it"
-)]
 #[inline(always)]
-pub(super) fn is_ascii(bytes: &[u8], [a, b, c, d]: [u8; 4]) -> bool {
-    let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
-    // Text that is not ASCII mostly shows it soon.
-    blocks.iter().all(|block| high_bits(block, key) == 0) && {
-        let (words, tail) = rest.as_chunks::<8>();
-        let masks = key.to_ne_bytes();
-        let tail = tail.iter().zip(masks).map(|(byte, mask)| byte ^ mask);
-        high_bits(words.as_flattened(), key) == 0 && tail.fold(0, |high, byte| high | byte) < 0x80
+pub(super) fn is_ascii(bytes: &[u8], key: [u8; 4]) -> bool {
+    // The last register, or word, begins where it ends with the bytes; some are then looked at twice.
+    let last_key = turned(key, bytes.len());
+    if let Some(last) = bytes.last_chunk::<REGISTER_BYTES>() {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+        // Text that is not ASCII mostly shows it soon.
+        return blocks.iter().all(|block| high_bits(block, key) == 0)
+            && high_bits(rest.as_chunks::<REGISTER_BYTES>().0.as_flattened(), key) == 0
+            && high_bits(last, last_key) == 0;
     }
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let words = bytes.as_chunks().0.iter();
+        let all = words.fold(mixed(last, last_key), |all, word| all | mixed(word, key));
+        return all & HIGH_BITS == 0;
+    }
+    let mut bytes = bytes.iter().zip(key.iter().cycle());
+    bytes.all(|(byte, mask)| byte ^ mask < 0x80)
 }
 
 /// The high bits of all bytes, of which there are a multiple of eight, put together.
-#[expect(
-    clippy::inline_always,
-    reason = "a function takes the instruction set of its caller only when it is inlined into it"
-)]
 #[inline(always)]
-fn high_bits(bytes: &[u8], key: u64) -> u64 {
-    let words = bytes.as_chunks::<8>().0.iter();
-    let mixed = words.fold(0, |all, word| all | (u64::from_ne_bytes(*word) ^ key));
-    mixed & 0x8080_8080_8080_8080
+fn high_bits(bytes: &[u8], key: [u8; 4]) -> u64 {
+    let words = bytes.as_chunks().0.iter();
+    words.fold(0, |all, word| all | mixed(word, key)) & HIGH_BITS
 }
 
+#[inline(always)]
+fn mixed(word: &[u8; 8], [a, b, c, d]: [u8; 4]) -> u64 {
+    u64::from_ne_bytes(*word) ^ u64::from_ne_bytes([a, b, c, d, a, b, c, d])
+}
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// As wide as the registers of AVX2; narrower ones take two of their own.
+const REGISTER_BYTES: usize = 32;
 /// How much is looked at before the next branch.
 const BLOCK_BYTES: usize = 256;
+
+// A register or word that is begun somewhere else still meets its own bytes of the key.
+const _: () =
+    assert!(REGISTER_BYTES.is_multiple_of(8) && BLOCK_BYTES.is_multiple_of(REGISTER_BYTES));

@@ -72,8 +72,8 @@ pub const fn may_travel(code: u16) -> bool {
 }
 
 /// The code that the unmasked payload of a Close frame carries, 1005 if it is empty (RFC 6455 section 7.1.5). It must
-/// be one that may travel, and the reason behind it UTF-8.
-pub(super) fn code_of(payload: &[u8]) -> Result<u16, Rule> {
+/// be one that may travel, and the reason behind it UTF-8 if that is looked at.
+pub(super) fn code_of(payload: &[u8], looks_at_reason: bool) -> Result<u16, Rule> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() {
             Ok(NO_CODE)
@@ -85,7 +85,9 @@ pub(super) fn code_of(payload: &[u8]) -> Result<u16, Rule> {
     if !may_travel(code) {
         return Err(Rule::CloseCode);
     }
-    std::str::from_utf8(reason).map_err(|_| Rule::InvalidUtf8)?;
+    if looks_at_reason && std::str::from_utf8(reason).is_err() {
+        return Err(Rule::InvalidUtf8);
+    }
     Ok(code)
 }
 

