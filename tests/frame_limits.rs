@@ -1,9 +1,4 @@
 //! What a route says a side may send: what is within passes, and whoever sends more is told which limit it was.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a step of a test that fails is the test's failure"
-)]
-
 mod support;
 
 use std::io::Write as _;
@@ -66,8 +61,11 @@ fn within(sent: Sent) -> Vec<u8> {
     ])
 }
 
+/// The limit, what is within it, and what follows and is not.
+type Over = (Broken, Vec<u8>, Vec<u8>);
+
 /// What is over one limit, with the frames in front of it that are not.
-fn over(sent: Sent) -> Vec<(Broken, Vec<u8>, Vec<u8>)> {
+fn over(sent: Sent) -> Vec<Over> {
     let long = [7; 1025];
     let full = sent.frames(&[(0x02, &long[1..]), (0x00, &long[1..])]);
     let four = sent.frames(&[(0x02, b"1"), (0x00, b"2"), (0x00, b"3"), (0x00, b"4")]);
