@@ -187,8 +187,8 @@ impl Tunnels {
     fn prepare(&mut self, key: u32, end: End) {
         let tunnel = self.tunnel(key);
         let from = tunnel.side_ref(end.other());
-        if from.scanner.close_code().is_some() {
-            // The other side's own Close frame, or the first half of it, is already on its way.
+        if tunnel.side_ref(end).told || from.scanner.close_code().is_some() {
+            // It was told before; or the other side's own Close frame, or the first half of it, is already on its way.
             tunnel.side(end).told = true;
         } else if tunnel.at_boundary(end.other()) {
             self.tell(key, end);

@@ -72,10 +72,8 @@ impl Lanes {
         self.control.extend(frame);
     }
 
-    /// Moves what may go next to the end of `out`: at most about a turn's worth, and whole frames as far as they have
-    /// come.
-    pub(super) fn refill(&mut self, out: &mut Vec<u8>) {
-        let turn = limits::LANE_TURN_BYTES as usize;
+    /// Moves what may go next to the end of `out`: about `turn` bytes, in whole frames as far as they have come.
+    pub(super) fn refill(&mut self, out: &mut Vec<u8>, turn: usize) {
         loop {
             if !self.inside_frame {
                 self.control_lengths.clear();
@@ -126,7 +124,7 @@ impl Lanes {
         let mut bytes = 0;
         for (place, unit) in (from..).zip(self.units.range(from.min(self.units.len())..)) {
             bytes += unit.bytes;
-            if matches!(unit.ends, Ends::Message | Ends::Close) {
+            if unit.ends == Ends::Message {
                 return Some((place + 1, bytes));
             }
         }
@@ -183,11 +181,13 @@ mod tests {
 
     use super::*;
 
+    const TURN: usize = limits::LANE_TURN_BYTES as usize;
+
     fn refilled(lanes: &mut Lanes) -> Vec<u8> {
         let mut out = Vec::new();
         while !lanes.is_empty() {
             let mut turn = Vec::new();
-            lanes.refill(&mut turn);
+            lanes.refill(&mut turn, TURN);
             out.extend(turn);
         }
         out
@@ -206,20 +206,20 @@ mod tests {
 
     #[test]
     fn a_turn_ends_with_a_frame_and_a_long_frame_is_not_waited_for() {
-        let turn = limits::LANE_TURN_BYTES as usize;
+        let turn = TURN;
         let mut lanes = Lanes::behind(Ends::Message);
         lanes.push(&vec![1; turn - 1], Ends::Message);
         lanes.push(&[2; 100], Ends::Message);
         lanes.push(&[3; 100], Ends::Nothing);
         let mut out = Vec::new();
-        lanes.refill(&mut out);
+        lanes.refill(&mut out, TURN);
         assert_eq!(out.len(), turn - 1 + 100 + 100);
         assert_eq!(lanes.tail(), Ends::Nothing);
         lanes.push(&[3; 50], Ends::Message);
         lanes.push(&vec![4; turn], Ends::Message);
         lanes.push(&[5; 10], Ends::Message);
         let mut out = Vec::new();
-        lanes.refill(&mut out);
+        lanes.refill(&mut out, TURN);
         assert_eq!(out.len(), 50 + turn, "the last one waits");
     }
 
@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(lanes.keep_newest(20), 1);
         assert_eq!(lanes.bytes(), 5 + 6 + 6);
         assert_eq!(lanes.keep_newest(0), 1);
-        assert_eq!(refilled(&mut lanes), b"begunnewest");
+        // A Close frame is no newer message.
+        lanes.push(b"close", Ends::Close);
+        assert_eq!(lanes.keep_newest(0), 0);
+        assert_eq!(refilled(&mut lanes), b"begunnewestclose");
     }
 
     #[test]
@@ -282,7 +285,7 @@ mod tests {
                 }
                 if refill {
                     let mut turn = Vec::new();
-                    lanes.refill(&mut turn);
+                    lanes.refill(&mut turn, TURN);
                     out.extend(turn);
                 }
             }

@@ -53,6 +53,8 @@ pub(super) struct Outbox {
     copied: u32,
     /// Since when the socket has taken nothing, while something waits for it.
     stalled_since: Option<Now>,
+    /// The socket took less than it was given the last time.
+    is_full: bool,
     /// What the last byte before the lanes ends, where somebody looks at frames.
     tail: Ends,
     /// What waits behind the copied bytes, where somebody looks at frames.
@@ -78,6 +80,7 @@ impl Default for Outbox {
             taken: 0,
             copied: 0,
             stalled_since: None,
+            is_full: false,
             tail: Ends::Message,
             lanes: None,
         }
@@ -206,14 +209,21 @@ impl Outbox {
         self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
     }
 
-    /// Takes the next turn out of the lanes.
-    fn refill(&mut self) {
+    /// Whether the socket has not taken all it was given, or is still at it: asked once all completions of a batch are
+    /// known, before the next send starts.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.is_full || self.in_flight()
+    }
+
+    /// Takes about so many bytes out of the lanes, behind what is in line.
+    pub(super) fn refill(&mut self, turn: usize) {
         let Some(lanes) = &mut self.lanes else { return };
         if lanes.is_empty() {
             return;
         }
-        lanes.refill(&mut self.waiting);
-        self.copied += whole(self.waiting.len());
+        let before = self.waiting.len();
+        lanes.refill(&mut self.waiting, turn);
+        self.copied += whole(self.waiting.len() - before);
         self.tail = lanes.tail();
         if lanes.is_over() {
             self.lanes = None;
@@ -261,7 +271,7 @@ impl Outbox {
             return false;
         }
         if self.first == NONE && self.waiting.is_empty() {
-            self.refill();
+            self.refill(limits::LANE_TURN_BYTES as usize);
         }
         if let Some(segment) = segments.get(self.first) {
             if segment.next == NONE {
@@ -310,7 +320,8 @@ impl Outbox {
                 if let Some(id) = id {
                     ring.finish(id);
                 }
-                if self.drop_sent(ring, segments, bytes, named) {
+                self.is_full = self.drop_sent(ring, segments, bytes, named);
+                if self.is_full {
                     self.copy_out(ring, segments);
                     self.stalled_since = Some(now);
                 }
@@ -371,7 +382,8 @@ impl Outbox {
         let mut sent = ring.finish(id);
         let taken = from + bytes as usize;
         self.copied = self.copied.saturating_sub(bytes);
-        if taken < sent.len() {
+        self.is_full = taken < sent.len();
+        if self.is_full {
             // What came meanwhile goes behind; what is out goes away once it is the larger part.
             sent.append(&mut self.waiting);
             let wasted = taken > sent.len() / 2;

@@ -292,7 +292,7 @@ impl Tunnels {
             if !was_stalled {
                 self.schedule(core, key);
             }
-            if copied >= limits::OUTBOX_HIGH_BYTES && self.tunnel(key).holds_back_for(end) {
+            if copied >= limits::OUTBOX_HIGH_BYTES && self.tunnel(key).is_waited_for(end) {
                 self.pause(core, key, end.other());
             }
         }
@@ -408,6 +408,10 @@ impl Tunnels {
             if tunnel.stage == Stage::Ending {
                 continue;
             }
+            if tunnel.look.is_some() {
+                self.bound_lanes(core, key, end);
+            }
+            let tunnel = &mut self.slab[key as usize];
             let token = tunnel.token(key, kind::send(end));
             let side = tunnel.side(end);
             let Some(socket) = &side.socket else { continue };

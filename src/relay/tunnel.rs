@@ -379,18 +379,18 @@ impl Tunnel {
         }
     }
 
+    /// Whether nobody is read on for `receiver` while it is slow. At its end every tunnel is so.
+    pub(super) fn is_waited_for(&self, receiver: End) -> bool {
+        let rule = self.look.as_ref().map(|look| look.slow_rule(receiver));
+        self.stage != Stage::Open || rule.is_none_or(|rule| rule == SlowConsumer::Backpressure)
+    }
+
     /// Where what this side sends is counted.
     pub(super) fn traffic(&self, sender: End) -> &FlowTraffic {
         match sender {
             End::Client => &self.flow.client_to_backend,
             End::Backend => &self.flow.backend_to_client,
         }
-    }
-
-    /// Whether what is sent to `receiver` is read no faster than it is taken.
-    pub(super) fn holds_back_for(&self, receiver: End) -> bool {
-        let look = self.look.as_ref();
-        look.is_none_or(|look| look.slow_rule(receiver) == SlowConsumer::Backpressure)
     }
 
     /// The code for the other side of one who is sent away.

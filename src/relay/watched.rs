@@ -147,30 +147,39 @@ impl Tunnels {
         }
     }
 
-    /// Keeps what waits for `receiver` within its bound, as its route wants it.
+    /// Reads no further what goes to a receiver that is waited for, while much waits.
     fn bound_queue(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
-        let tunnel = &mut self.slab[key as usize];
+        let tunnel = self.tunnel(key);
+        let copied = tunnel.side(receiver).outbox.copied();
+        if copied >= limits::OUTBOX_HIGH_BYTES && tunnel.is_waited_for(receiver) {
+            self.pause(core, key, receiver.other());
+        }
+    }
+
+    /// Keeps what waits for a receiver that is not waited for within its bound. A burst that came in one batch has not
+    /// had its chance yet: only what a full socket leaves in the lanes counts.
+    pub(super) fn bound_lanes(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
+        let tunnel = self.tunnel(key);
         let Some(look) = &tunnel.look else { return };
         let (rule, most) = (look.slow_rule(receiver), look.rules.queue_bytes_max);
+        let waits = tunnel.is_waited_for(receiver);
         let outbox = &mut tunnel.side(receiver).outbox;
-        match rule {
-            SlowConsumer::Backpressure => {
-                if outbox.copied() >= limits::OUTBOX_HIGH_BYTES {
-                    self.pause(core, key, receiver.other());
-                }
-            }
-            SlowConsumer::Newest => {
-                let dropped = outbox.keep_newest(most);
-                if dropped > 0 {
-                    let traffic = tunnel.traffic(receiver.other());
-                    traffic.dropped[Dropped::SlowConsumer.index()].add(dropped);
-                }
-            }
-            SlowConsumer::Close => {
-                if outbox.copied() > most && tunnel.stage == Stage::Open {
-                    self.too_slow(core, key, receiver);
-                }
-            }
+        if waits {
+            return;
+        }
+        if !outbox.is_blocked() {
+            return outbox.refill(usize::MAX);
+        }
+        if outbox.in_lanes() <= most as usize {
+            return;
+        }
+        if rule == SlowConsumer::Close {
+            return self.too_slow(core, key, receiver);
+        }
+        let dropped = outbox.keep_newest(most);
+        if dropped > 0 {
+            let traffic = tunnel.traffic(receiver.other());
+            traffic.dropped[Dropped::SlowConsumer.index()].add(dropped);
         }
     }
 
@@ -181,7 +190,10 @@ impl Tunnels {
         let peer = tunnel.peer_gone();
         tunnel.side(receiver).farewell = Farewell::TooSlow;
         tunnel.side(receiver.other()).farewell = peer;
-        tunnel.side(receiver).outbox.clear_lanes();
+        // Frames whose start is left out must not go on, nor may a Close frame that was left out be counted on.
+        if tunnel.side(receiver).outbox.clear_lanes() {
+            self.tell(key, receiver);
+        }
         self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
     }
 
