@@ -15,10 +15,14 @@ impl Tunnels {
         self.forget_tail(key, core.now);
         for end in End::BOTH {
             let Self { slab, rng, .. } = self;
-            let tunnel = &mut slab[key as usize];
+            // The end of one side may have been the end of the tunnel.
+            let Some(tunnel) = slab.get_mut(key as usize) else {
+                return;
+            };
             if tunnel.stage != Stage::Open {
                 return;
             }
+            let in_touch = tunnel.is_in_touch(end);
             let Some(look) = &mut tunnel.look else { return };
             let Some(pace) = pace(&look.rules, end) else {
                 continue;
@@ -27,6 +31,10 @@ impl Tunnels {
             let Some(heart) = &mut way.heart else {
                 continue;
             };
+            if !in_touch {
+                way.heard = core.now;
+                continue;
+            }
             match heart.step(pace, way.heard, core.now, rng) {
                 Beat::Wait(_) => {}
                 Beat::Ask { payload, missed } => self.ask(key, end, payload, missed),
@@ -77,6 +85,14 @@ impl Tunnels {
 }
 
 impl Tunnel {
+    /// Whether the silence of `end` says anything: it is read, and nothing stands in the way of a Ping to it. Who is
+    /// slow, or held up by the other side, has deadlines of its own.
+    fn is_in_touch(&self, end: End) -> bool {
+        let side = self.side_ref(end);
+        let is_read = side.welcome && !side.slowed && !side.ended;
+        is_read && self.may_put_in(end) && side.outbox.holds_nothing()
+    }
+
     /// Whether a control frame of ours may go to `end`: not behind a Close frame, ours or the other side's.
     pub(super) fn may_put_in(&self, end: End) -> bool {
         let side = self.side_ref(end);

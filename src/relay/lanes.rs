@@ -160,6 +160,11 @@ impl Lanes {
         self.units.is_empty() && self.control.is_empty() && !self.inside_frame
     }
 
+    /// Whether a control frame waits.
+    pub(super) fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
     /// How the outbox ends.
     pub(super) const fn tail(&self) -> Ends {
         match (self.inside_frame, self.inside_message) {

@@ -447,6 +447,11 @@ impl Outbox {
             && self.lanes.as_ref().is_none_or(|lanes| lanes.is_empty())
     }
 
+    /// Nothing waits, not even a control frame for the end of a frame that has not come.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.is_empty() && self.lanes.as_ref().is_none_or(|lanes| !lanes.has_control())
+    }
+
     /// Bytes that were copied and not yet taken by the socket, those in the lanes included.
     pub(super) fn copied(&self) -> u32 {
         self.copied.saturating_add(whole(self.in_lanes()))
