@@ -32,7 +32,13 @@ use proof::prove;
 use servers::{Kind, LIBRARIES};
 
 /// Lines of the route; every family runs with each.
-const LEVELS: &[&str] = &[""];
+const LEVELS: &[&str] = &[
+    "",
+    "inspect = \"text\"",
+    // The family of large messages is longer than a route holds back by itself.
+    "inspect = \"messages\"\n[routes.client_frames]\nmax_message = \"16MiB\"\n\
+     [routes.backend_frames]\nmax_message = \"16MiB\"",
+];
 
 /// A server that never sends a fragment.
 const WHOLE: usize = usize::MAX;

@@ -116,19 +116,21 @@ pub fn open_tunnel(address: SocketAddr) -> TcpStream {
 
 /// Reads up to the empty line that ends a head, and no further.
 pub fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            Ok(_) => break,
-            Err(error) => panic!(
-                "no head: {error}; so far {:?}",
-                String::from_utf8_lossy(&head)
-            ),
+    let (mut head, mut room) = (Vec::new(), [0; 4096]);
+    loop {
+        let came = stream.peek(&mut room).unwrap_or_else(|error| {
+            let head = String::from_utf8_lossy(&head);
+            panic!("no head: {error}; so far {head:?}")
+        });
+        let before = head.len();
+        head.extend_from_slice(&room[..came]);
+        let end = head.windows(4).position(|four| four == b"\r\n\r\n");
+        head.truncate(end.map_or(head.len(), |end| end + 4));
+        stream.read_exact(&mut room[..head.len() - before]).unwrap();
+        if came == 0 || end.is_some() {
+            return String::from_utf8_lossy(&head).into_owned();
         }
     }
-    String::from_utf8_lossy(&head).into_owned()
 }
 
 /// A masked frame as a client sends it.
