@@ -317,3 +317,46 @@ fn a_ping_right_behind_a_frame_whose_header_was_cut_goes_on_with_it() {
         hall.all_home();
     }
 }
+
+#[test]
+fn a_goodbye_does_not_wait_for_what_is_held_back() {
+    for shape in SHAPES {
+        for sent in SIDES {
+            let drain = "[drain]\ntime = \"0s\"\ndeadline = \"20s\"";
+            let hall = Hall::new(&format!("{}{drain}", one_worker(shape, "")), MESSAGES);
+            let mut pairs = [hall.pair(), hall.pair(), hall.pair()];
+            // Half a message, half a fragment in its midst, and half a Ping: of none of them has anything gone on.
+            let long = vec![7; 30_000];
+            let begun = sent.frames(&[(0x02, &long), (0x89, b"seen")]);
+            let fragment = sent.frame(0x00, &long);
+            let ping = sent.frame(0x89, b"not whole");
+            for (pair, half) in pairs.iter_mut().zip([b"", &fragment[..9_000], &ping[..9]]) {
+                let (from, to) = sent.of(pair);
+                from.write_all(&[&begun, half].concat()).unwrap();
+                assert_frame(to, !sent.by_client, 0x89, b"seen");
+            }
+            let mut lost = hall.pair();
+            let (from, to) = sent.of(&mut lost);
+            from.write_all(&begun).unwrap();
+            assert_frame(to, !sent.by_client, 0x89, b"seen");
+            from.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_ended(to);
+            drop(lost);
+            hall.wait_for("ringway_tunnels_open", 3);
+            hall.ringway.stop();
+            for (pair, half) in pairs.iter_mut().zip([b"", &fragment[9_000..], &ping[9..]]) {
+                let (from, to) = sent.of(pair);
+                assert_close(from, sent.by_client, 1001, "going down");
+                assert_close(to, !sent.by_client, 1001, "going down");
+                let code = 1001_u16.to_be_bytes();
+                let answer = [half, &sent.frame(0x88, &code)].concat();
+                from.write_all(&answer).unwrap();
+                to.write_all(&sent.other().frame(0x88, &code)).unwrap();
+                assert_ended(from);
+                assert_ended(to);
+            }
+            let outcome = hall.ringway.wait();
+            assert_eq!((outcome.clean, outcome.cut), (3, 0));
+        }
+    }
+}
