@@ -74,6 +74,10 @@ fn watch(level: u8, bounds: u8) -> Watch {
 }
 
 /// A direction and its rules.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one choice of the fuzzer, free of the others"
+)]
 struct Case {
     sender: Sender,
     deflate: bool,
