@@ -264,7 +264,7 @@ fn resident_bytes() -> usize {
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// A tunnel whose client does not read, with full lanes towards it.
+/// A tunnel whose client does not read, with full tracks towards it.
 fn full(hall: &Hall) -> (Pair, JoinHandle<()>) {
     let pair = hall.narrow_pair();
     let mut writer = pair.backend.try_clone().unwrap();
@@ -281,7 +281,7 @@ fn full(hall: &Hall) -> (Pair, JoinHandle<()>) {
 }
 
 #[test]
-fn a_goodbye_comes_behind_full_lanes_and_a_lost_side_empties_them() {
+fn a_goodbye_comes_behind_full_tracks_and_a_lost_side_empties_them() {
     for shape in SHAPES {
         let drain = format!(
             "{}[drain]\ntime = \"0s\"\ndeadline = \"20s\"",

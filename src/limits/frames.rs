@@ -23,6 +23,8 @@ pub const HELD_SPARE_BYTES_LEAST: usize = WHOLE_FRAME_BYTES_MAX + FRAME_HEADER_B
 pub const HELD_SPARE_BYTES_MAX: usize = HELD_MESSAGE_BYTES.default as usize;
 /// So many of them are kept: 2 MiB a core.
 pub const HELD_SPARES_MAX: usize = 8;
+/// What was held back is handed on without another copy from here on; less is copied as fast as memory is swapped.
+pub const TAKEN_OVER_BYTES: usize = 8 * 1024;
 /// What all half messages of one worker may take. Whoever would hold more back than is left is closed with 1013, so a
 /// crowd that sends half messages cannot take the host's memory.
 pub const ASSEMBLY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -64,12 +66,12 @@ pub const HEARTBEAT_MISSES: Setting<u32> = count(2, 1, 100);
 
 /// What waits for a slow consumer under any rule but backpressure.
 pub const SLOW_QUEUE_BYTES: Setting<u32> = count(64 * 1024, 4 * 1024, 16 * 1024 * 1024);
-/// Copied bytes that an outbox takes before what follows waits in lanes, where a control frame may overtake it; also
-/// what the lanes give it at a time.
-pub const LANE_TURN_BYTES: u32 = OUTBOX_HIGH_BYTES / 2;
-/// Control frames that wait in their lane. Beyond it the oldest of ours and of the peer's Pongs go: only the newest
+/// Copied bytes that an outbox takes before what follows waits in tracks, where a control frame may overtake it; also
+/// what the tracks give it at a time.
+pub const TRACK_TURN_BYTES: u32 = OUTBOX_HIGH_BYTES / 2;
+/// Control frames that wait in their track. Beyond it the oldest of ours and of the peer's Pongs go: only the newest
 /// Ping needs an answer (RFC 6455 section 5.5.3).
-pub const CONTROL_LANE_BYTES_MAX: usize = 4 * 1024;
+pub const CONTROL_TRACK_BYTES_MAX: usize = 4 * 1024;
 
 // --- The tail of one tunnel ---
 
@@ -98,6 +100,6 @@ pub const FIRST_MESSAGE_LOOK: Duration = Duration::from_millis(250);
 pub const FIRST_MESSAGE_POOLS_MAX: usize = 1024;
 
 const _: () = assert!(FRAME_BYTES.0 as usize == CONTROL_PAYLOAD_BYTES_MAX);
-const _: () = assert!(LANE_TURN_BYTES < OUTBOX_HIGH_BYTES);
-const _: () = assert!(CONTROL_LANE_BYTES_MAX > 2 * CONTROL_FRAME_BYTES_MAX);
+const _: () = assert!(TRACK_TURN_BYTES < OUTBOX_HIGH_BYTES);
+const _: () = assert!(CONTROL_TRACK_BYTES_MAX > 2 * CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!((HELD_MESSAGE_BYTES.most as usize) * 8 <= ASSEMBLY_BYTES_MAX);

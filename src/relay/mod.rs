@@ -13,14 +13,15 @@ mod fault;
 mod flow;
 mod goodbye;
 mod heart;
-mod lanes;
 mod look;
 mod meters;
 mod outbox;
+mod segments;
 mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod tunnel;
 mod watched;
 

@@ -3,30 +3,12 @@
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
-use slab::Slab;
-
-use super::lanes::Lanes;
+use super::segments::{NONE, Segment, Segments};
+use super::tracks::Tracks;
 use crate::clock::Now;
 use crate::limits;
 use crate::ring::{Chunk, Part, Ring, SendId, Token, VECTORS_MAX};
 use crate::ws::Ends;
-
-/// A chunk in line, and the part of it that is still to be sent.
-#[derive(Debug)]
-struct Segment {
-    chunk: Chunk,
-    part: Part,
-    next: u32,
-}
-
-/// All chunks in line at all outboxes of a core, and a little memory for copied bytes. Both are used again,
-/// so the steady path allocates nothing.
-#[derive(Debug, Default)]
-pub(super) struct Segments(Slab<Segment>, Spares);
-
-/// Memory of outboxes that have emptied.
-#[derive(Debug, Default)]
-struct Spares(Vec<Vec<u8>>);
 
 /// The send under way; at most one a socket, so bytes cannot overtake each other.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +21,7 @@ enum Sending {
     Copied(SendId, usize),
 }
 
-/// The line of one socket. The order is: the send under way, the chunks, the copied bytes, the lanes.
+/// The line of one socket. The order is: the send under way, the chunks, the copied bytes, the tracks.
 #[derive(Debug)]
 pub(super) struct Outbox {
     sending: Sending,
@@ -55,10 +37,10 @@ pub(super) struct Outbox {
     stalled_since: Option<Now>,
     /// The socket took less than it was given the last time.
     is_full: bool,
-    /// What the last byte before the lanes ends, where somebody looks at frames.
+    /// What the last byte before the tracks ends, where somebody looks at frames.
     tail: Ends,
     /// What waits behind the copied bytes, where somebody looks at frames.
-    lanes: Option<Box<Lanes>>,
+    tracks: Option<Box<Tracks>>,
 }
 
 /// What a completed send leaves behind.
@@ -82,7 +64,7 @@ impl Default for Outbox {
             stalled_since: None,
             is_full: false,
             tail: Ends::Message,
-            lanes: None,
+            tracks: None,
         }
     }
 }
@@ -107,12 +89,12 @@ impl Outbox {
                 from: whole(range.start),
                 bytes: whole(range.len()),
             };
-            let place = whole(segments.0.insert(Segment {
+            let place = whole(segments.insert(Segment {
                 chunk,
                 part,
                 next: NONE,
             }));
-            match segments.0.get_mut(self.last as usize) {
+            match segments.get_mut(self.last as usize) {
                 Some(last) if self.last != NONE => last.next = place,
                 _ => self.first = place,
             }
@@ -120,9 +102,9 @@ impl Outbox {
         }
     }
 
-    /// Whether a chunk may go in line as it stands: nothing waits in the lanes, and little before them.
+    /// Whether a chunk may go in line as it stands: nothing waits in the tracks, and little before them.
     pub(super) const fn is_free(&self) -> bool {
-        self.lanes.is_none() && self.copied < limits::LANE_TURN_BYTES
+        self.tracks.is_none() && self.copied < limits::TRACK_TURN_BYTES
     }
 
     /// Remembers what the last byte in line ends, where a chunk went in line as it stands.
@@ -132,81 +114,98 @@ impl Outbox {
         }
     }
 
-    /// Puts bytes of frames in line, copied: in the lanes while much waits. A Ping or a Pong may overtake there.
+    /// Puts bytes of frames in line, copied: in the tracks while much waits. A Ping or a Pong may overtake there.
     pub(super) fn push_frames(&mut self, bytes: &[u8], ends: Ends) {
         if ends == Ends::Control {
             self.push_control(bytes);
-        } else if self.is_free() {
+        } else if self.is_free() || self.tracks.is_none() && self.completes_frame(ends) {
             self.push_copy(bytes);
             self.tail = ends;
         } else {
-            self.lanes().push(bytes, ends);
+            self.tracks().push(bytes, ends);
         }
     }
 
     /// Takes memory for what will be copied, which was used before if none is at hand.
     pub(super) fn make_room(&mut self, segments: &mut Segments) {
         if self.waiting.capacity() == 0 {
-            self.waiting = segments.1.borrow();
+            self.waiting = segments.borrow();
         }
     }
 
     /// Puts bytes of frames in line, copied and behind everything else, as where nobody looks at frames.
     pub(super) fn push_in_order(&mut self, bytes: &[u8], ends: Ends) {
-        debug_assert!(self.lanes.is_none(), "nothing stands in lanes here");
+        debug_assert!(self.tracks.is_none(), "nothing stands in tracks here");
         self.push_copy(bytes);
         self.ends_with(ends);
     }
 
-    /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the lanes.
+    /// Whether bytes that end so complete a frame whose start is last in line: nothing could go between.
+    fn completes_frame(&self, ends: Ends) -> bool {
+        self.tail == Ends::Nothing && ends != Ends::Nothing
+    }
+
+    /// Takes over a long copy as it is, if nothing else is copied that waits; hands back other memory for it.
+    pub(super) fn take_over(&mut self, bytes: &mut Vec<u8>, ends: Ends) -> bool {
+        let may = self.waiting.is_empty() && self.is_free() && ends != Ends::Control;
+        if may {
+            std::mem::swap(&mut self.waiting, bytes);
+            bytes.clear();
+            self.copied += whole(self.waiting.len());
+            self.tail = ends;
+        }
+        may
+    }
+
+    /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the tracks.
     pub(super) fn push_control(&mut self, frame: &[u8]) {
         if self.is_free() && self.tail != Ends::Nothing {
             self.push_copy(frame);
         } else {
-            self.lanes().push_control(frame);
+            self.tracks().push_control(frame);
         }
     }
 
     /// Puts a Close frame of ours behind everything else. False if it cannot go, because the rest of a frame has not
     /// come.
     pub(super) fn push_last(&mut self, frame: &[u8]) -> bool {
-        match &mut self.lanes {
+        match &mut self.tracks {
             None => self.push_copy(frame),
-            Some(lanes) if lanes.ends_at_boundary() => lanes.push(frame, Ends::Close),
+            Some(tracks) if tracks.ends_at_boundary() => tracks.push(frame, Ends::Close),
             Some(_) => return false,
         }
         true
     }
 
-    fn lanes(&mut self) -> &mut Lanes {
+    fn tracks(&mut self) -> &mut Tracks {
         let tail = self.tail;
-        self.lanes
-            .get_or_insert_with(|| Box::new(Lanes::behind(tail)))
+        self.tracks
+            .get_or_insert_with(|| Box::new(Tracks::behind(tail)))
     }
 
-    /// Leaves out the oldest whole messages in the lanes until no more than `most` bytes wait there. Returns how many.
+    /// Leaves out the oldest whole messages in the tracks until no more than `most` bytes wait there. Returns how many.
     pub(super) fn keep_newest(&mut self, most: u32) -> u64 {
-        self.lanes
+        self.tracks
             .as_mut()
-            .map_or(0, |lanes| lanes.keep_newest(most as usize))
+            .map_or(0, |tracks| tracks.keep_newest(most as usize))
     }
 
-    /// Leaves out all that waits in the lanes. Whether a frame may follow what is left.
-    pub(super) fn clear_lanes(&mut self) -> bool {
-        match &mut self.lanes {
-            Some(lanes) => lanes.clear_to_boundary(),
+    /// Leaves out all that waits in the tracks. Whether a frame may follow what is left.
+    pub(super) fn clear_tracks(&mut self) -> bool {
+        match &mut self.tracks {
+            Some(tracks) => tracks.clear_to_boundary(),
             None => self.tail != Ends::Nothing,
         }
     }
 
     /// Whether nobody needs to know any more where frames end in it.
     pub(super) const fn is_plain(&self) -> bool {
-        self.lanes.is_none()
+        self.tracks.is_none()
     }
 
-    /// Bytes that wait in the lanes.
-    pub(super) fn in_lanes(&self) -> usize {
-        self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
+    /// Bytes that wait in the tracks.
+    pub(super) fn in_tracks(&self) -> usize {
+        self.tracks.as_ref().map_or(0, |tracks| tracks.bytes())
     }
 
     /// Whether the socket has not taken all it was given, or is still at it: asked once all completions of a batch are
@@ -215,18 +214,20 @@ impl Outbox {
         self.is_full || self.in_flight()
     }
 
-    /// Takes about so many bytes out of the lanes, behind what is in line.
+    /// Takes about so many bytes out of the tracks, behind what is in line.
     pub(super) fn refill(&mut self, turn: usize) {
-        let Some(lanes) = &mut self.lanes else { return };
-        if lanes.is_empty() {
+        let Some(tracks) = &mut self.tracks else {
+            return;
+        };
+        if tracks.is_empty() {
             return;
         }
         let before = self.waiting.len();
-        lanes.refill(&mut self.waiting, turn);
+        tracks.refill(&mut self.waiting, turn);
         self.copied += whole(self.waiting.len() - before);
-        self.tail = lanes.tail();
-        if lanes.is_over() {
-            self.lanes = None;
+        self.tail = tracks.tail();
+        if tracks.is_over() {
+            self.tracks = None;
         }
     }
 
@@ -271,7 +272,7 @@ impl Outbox {
             return false;
         }
         if self.first == NONE && self.waiting.is_empty() {
-            self.refill(limits::LANE_TURN_BYTES as usize);
+            self.refill(limits::TRACK_TURN_BYTES as usize);
         }
         if let Some(segment) = segments.get(self.first) {
             if segment.next == NONE {
@@ -328,7 +329,7 @@ impl Outbox {
             }
             Sending::Copied(id, from) => {
                 let emptied = self.copied_sent(ring, (id, from), bytes, now);
-                segments.1.keep(emptied);
+                segments.keep(emptied);
             }
         }
         Sent::Went
@@ -343,7 +344,7 @@ impl Outbox {
         named: usize,
     ) -> bool {
         for _ in 0..named {
-            let Some(segment) = segments.0.get_mut(self.first as usize) else {
+            let Some(segment) = segments.get_mut(self.first as usize) else {
                 return false;
             };
             if bytes < segment.part.bytes {
@@ -407,7 +408,7 @@ impl Outbox {
         self.taken = 0;
         self.copied = 0;
         self.stalled_since = None;
-        self.lanes = None;
+        self.tracks = None;
     }
 
     /// The last send completed, and nothing more will be sent.
@@ -426,7 +427,7 @@ impl Outbox {
     }
 
     fn release_first(&mut self, ring: &mut Ring, segments: &mut Segments) {
-        let segment = segments.0.remove(self.first as usize);
+        let segment = segments.remove(self.first as usize);
         self.first = segment.next;
         if self.first == NONE {
             self.last = NONE;
@@ -444,17 +445,21 @@ impl Outbox {
         !self.in_flight()
             && self.first == NONE
             && self.waiting.is_empty()
-            && self.lanes.as_ref().is_none_or(|lanes| lanes.is_empty())
+            && self.tracks.as_ref().is_none_or(|tracks| tracks.is_empty())
     }
 
     /// Nothing waits, not even a control frame for the end of a frame that has not come.
     pub(super) fn holds_nothing(&self) -> bool {
-        self.is_empty() && self.lanes.as_ref().is_none_or(|lanes| !lanes.has_control())
+        self.is_empty()
+            && self
+                .tracks
+                .as_ref()
+                .is_none_or(|tracks| !tracks.has_control())
     }
 
-    /// Bytes that were copied and not yet taken by the socket, those in the lanes included.
+    /// Bytes that were copied and not yet taken by the socket, those in the tracks included.
     pub(super) fn copied(&self) -> u32 {
-        self.copied.saturating_add(whole(self.in_lanes()))
+        self.copied.saturating_add(whole(self.in_tracks()))
     }
 
     /// Since when the socket has taken nothing of what waits for it.
@@ -463,40 +468,6 @@ impl Outbox {
     }
 }
 
-impl Spares {
-    fn borrow(&mut self) -> Vec<u8> {
-        let spare = self.0.pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(limits::OUTBOX_SPARE_BYTES))
-    }
-
-    /// Keeps the memory of an outbox that has emptied, if it is of the size that is lent out.
-    fn keep(&mut self, mut emptied: Vec<u8>) {
-        let fits = emptied.capacity() == limits::OUTBOX_SPARE_BYTES;
-        if fits && self.0.len() < limits::OUTBOX_SPARES_MAX {
-            emptied.clear();
-            self.0.push(emptied);
-        }
-    }
-}
-
-impl Segments {
-    fn get(&self, place: u32) -> Option<&Segment> {
-        self.0.get(place as usize)
-    }
-
-    fn line(&self, first: u32) -> impl Iterator<Item = &Segment> {
-        std::iter::successors(self.get(first), |segment| self.get(segment.next))
-    }
-
-    /// How many chunks are in line.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
 fn whole(number: usize) -> u32 {
     u32::try_from(number).expect("invariant: every outbox is bounded far below 4 GiB")
 }
-
-/// No segment.
-const NONE: u32 = u32::MAX;

@@ -11,7 +11,7 @@ use slab::Slab;
 use super::closing::Closings;
 use super::look::Look;
 use super::meters::Meters;
-use super::outbox::Segments;
+use super::segments::Segments;
 use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
 use crate::clock::Now;
@@ -409,7 +409,7 @@ impl Tunnels {
                 continue;
             }
             if tunnel.look.is_some() {
-                self.bound_lanes(core, key, end);
+                self.bound_tracks(core, key, end);
             }
             let tunnel = &mut self.slab[key as usize];
             let token = tunnel.token(key, kind::send(end));

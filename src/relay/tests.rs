@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::ask::Asks;
-use super::outbox::{Outbox, Segments};
+use super::outbox::Outbox;
+use super::segments::Segments;
 use super::table::{Ledgers, Tunnels};
 use super::tail::TailOptions;
 use super::tunnel::{FirstBytes, Opening, Patience, Stage};

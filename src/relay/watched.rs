@@ -1,6 +1,7 @@
 //! What happens to bytes of a tunnel that somebody looks into: inspected, then passed on piece by piece.
 
 use super::doorman::{Bench, Looked};
+use super::outbox::Outbox;
 use super::table::{Core, Tunnels};
 use super::tunnel::{End, Farewell, Flow, Stage};
 use crate::clock::Now;
@@ -8,7 +9,7 @@ use crate::fleet::SlowConsumer;
 use crate::limits;
 use crate::metrics::{Dropped, EndReason};
 use crate::ring::Chunk;
-use crate::ws::{Source, Verdict};
+use crate::ws::{Passage, Source, Verdict};
 
 impl Tunnels {
     /// Feeds one chunk that `end` sent.
@@ -34,7 +35,8 @@ impl Tunnels {
                 if !pieces.is_empty() {
                     outbox.make_room(segments);
                 }
-                for piece in pieces {
+                let taken = usize::from(!in_order && take_over(passage, outbox));
+                for piece in &passage.pieces[taken..] {
                     let bytes = passage.bytes(piece, bytes);
                     if in_order {
                         outbox.push_in_order(bytes, piece.ends);
@@ -157,8 +159,8 @@ impl Tunnels {
     }
 
     /// Keeps what waits for a receiver that is not waited for within its bound. A burst that came in one batch has not
-    /// had its chance yet: only what a full socket leaves in the lanes counts.
-    pub(super) fn bound_lanes(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
+    /// had its chance yet: only what a full socket leaves in the tracks counts.
+    pub(super) fn bound_tracks(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
         let tunnel = self.tunnel(key);
         let Some(look) = &tunnel.look else { return };
         let (rule, most) = (look.slow_rule(receiver), look.rules.queue_bytes_max);
@@ -170,7 +172,7 @@ impl Tunnels {
         if !outbox.is_blocked() {
             return outbox.refill(usize::MAX);
         }
-        if outbox.in_lanes() <= most as usize {
+        if outbox.in_tracks() <= most as usize {
             return;
         }
         if rule == SlowConsumer::Close {
@@ -183,7 +185,7 @@ impl Tunnels {
         }
     }
 
-    /// `receiver` takes less than is sent to it: it is sent 1013 before all that waits for it in the lanes.
+    /// `receiver` takes less than is sent to it: it is sent 1013 before all that waits for it in the tracks.
     fn too_slow(&mut self, core: &mut Core<'_>, key: u32, receiver: End) {
         let tunnel = self.tunnel(key);
         tunnel.decide(receiver.party(), EndReason::SlowConsumer);
@@ -191,7 +193,7 @@ impl Tunnels {
         tunnel.side(receiver).farewell = Farewell::TooSlow;
         tunnel.side(receiver.other()).farewell = peer;
         // Frames whose start is left out must not go on, nor may a Close frame that was left out be counted on.
-        if tunnel.side(receiver).outbox.clear_lanes() {
+        if tunnel.side(receiver).outbox.clear_tracks() {
             self.tell(key, receiver);
         }
         self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
@@ -227,4 +229,15 @@ impl Tunnels {
             }
         }
     }
+}
+
+/// Hands the first piece over without copying it, if it is a long one that was held back and is all there is of copies.
+fn take_over(passage: &mut Passage, outbox: &mut Outbox) -> bool {
+    let Some(first) = passage.pieces.first().copied() else {
+        return false;
+    };
+    first.source == Source::Copied
+        && first.range() == (0..passage.copied.len())
+        && first.to >= limits::TAKEN_OVER_BYTES
+        && outbox.take_over(&mut passage.copied, first.ends)
 }

@@ -14,11 +14,12 @@ use super::close;
 use super::control::ControlFrame;
 use super::frames::{Inspect, Opcodes, Watch};
 use super::header::{FrameHeader, Opcode};
+use super::message::Message;
 use super::passage::{Ends, Passage};
 use super::rule::Rule;
 use super::scanner::{Scanner, Step, Verdict};
 use super::whole::WholeMessage;
-use crate::limits::{HELD_HEADERS_BYTES_MAX, WHOLE_FRAME_BYTES_MAX};
+use crate::limits::WHOLE_FRAME_BYTES_MAX;
 use crate::simd::{Scratch, Utf8Stream};
 
 /// Whom an inspector works for: who counts, admits and answers.
@@ -85,20 +86,6 @@ enum Under {
     Control,
 }
 
-/// The message under way.
-#[derive(Debug, Clone, Copy, Default)]
-struct Message {
-    /// What its frames say they carry, and what they take with their headers.
-    bytes: u64,
-    bytes_with_headers: u64,
-    frames: u32,
-    /// Its text is checked.
-    is_text: bool,
-    is_dropped: bool,
-    /// The frame under way is its last.
-    is_last: bool,
-}
-
 /// What the inspector works with while it looks at one chunk.
 struct Desk<'a, H> {
     scanner: &'a mut Scanner,
@@ -135,10 +122,7 @@ impl Inspector {
     /// A direction in the midst of its stream, but neither in a header nor in a Close frame. What was open before is not
     /// looked into; a message that ends with the frame under way counts all the same.
     pub fn joining(watch: Watch, scanner: &Scanner) -> Self {
-        let message = Message {
-            is_last: scanner.ends_message(),
-            ..Message::default()
-        };
+        let message = Message::joined(scanner.ends_message());
         Self {
             cut: !scanner.at_boundary(),
             message,
@@ -305,41 +289,10 @@ impl Inspector {
         header: &FrameHeader,
         header_bytes: u64,
     ) -> Result<(), Rule> {
-        let (limits, inspect) = (&self.watch.limits, self.watch.inspect);
-        let over = |most: Option<u32>, found: u64| most.is_some_and(|most| found > most.into());
-        if over(limits.frame_bytes_max, header.payload_bytes) {
-            return Err(Rule::FrameTooLarge);
-        }
-        let starts = header.opcode != Opcode::Continuation;
-        let before = if starts {
-            Message::default()
-        } else {
-            self.message
-        };
-        let bytes = before.bytes.saturating_add(header.payload_bytes);
-        if over(limits.message_bytes_max, bytes) {
-            return Err(Rule::MessageTooLarge);
-        }
-        let with_headers = before
-            .bytes_with_headers
-            .saturating_add(header_bytes)
-            .saturating_add(header.payload_bytes);
-        let headers_max = u64::from(HELD_HEADERS_BYTES_MAX);
-        let too_many = over(limits.fragments_max, (before.frames + 1).into());
-        if too_many || inspect == Inspect::Messages && with_headers - bytes > headers_max {
-            return Err(Rule::TooManyFragments);
-        }
-        self.message = Message {
-            bytes,
-            bytes_with_headers: with_headers,
-            frames: before.frames + 1,
-            is_last: header.fin,
-            ..before
-        };
-        if starts {
+        let inspect = self.watch.inspect;
+        self.message = self.message.continued(header, header_bytes, &self.watch)?;
+        if self.message.frames == 1 {
             self.text = Utf8Stream::default();
-            let is_plain = header.opcode == Opcode::Text && header.rsv == 0;
-            self.message.is_text = is_plain && inspect >= Inspect::Text;
             self.message.is_dropped = match desk.host.admit() {
                 Admission::Pass => false,
                 Admission::Drop => true,
@@ -441,8 +394,7 @@ impl Inspector {
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
             let last = if from == desk.at { ends } else { Ends::Nothing };
-            desk.out.release_copy(&held, last);
-            desk.out.keep(held);
+            desk.out.release_held(held, last);
         }
         if from < desk.at {
             desk.out.release(from, desk.at, ends);

@@ -12,6 +12,7 @@ mod inspector_fuzz;
 #[cfg(test)]
 mod inspector_tests;
 mod mask;
+mod message;
 #[cfg(test)]
 mod oracle;
 mod passage;

@@ -49,7 +49,7 @@ impl Piece {
 }
 
 /// What goes on, in order. Used again for every chunk of a worker, so the steady path allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Passage {
     /// The pieces, each behind the one before it.
     pub pieces: Vec<Piece>,
@@ -62,6 +62,20 @@ pub struct Passage {
     pub by_frame: bool,
     /// Memory for what is held back, of directions that hold nothing back any more.
     spares: Vec<Vec<u8>>,
+}
+
+impl Default for Passage {
+    /// An empty one, with memory for the first frame that is cut.
+    fn default() -> Self {
+        let room = || Vec::with_capacity(HELD_SPARE_BYTES_LEAST);
+        Self {
+            pieces: Vec::new(),
+            copied: room(),
+            messages: 0,
+            by_frame: false,
+            spares: vec![room()],
+        }
+    }
 }
 
 impl Passage {
@@ -80,8 +94,9 @@ impl Passage {
     }
 
     /// Keeps such memory for the next time, unless it is too much.
-    pub(super) fn keep(&mut self, mut held: Vec<u8>) {
-        if held.capacity() <= HELD_SPARE_BYTES_MAX && self.spares.len() < HELD_SPARES_MAX {
+    fn keep(&mut self, mut held: Vec<u8>) {
+        let fits = (HELD_SPARE_BYTES_LEAST..=HELD_SPARE_BYTES_MAX).contains(&held.capacity());
+        if fits && self.spares.len() < HELD_SPARES_MAX {
             held.clear();
             self.spares.push(held);
         }
@@ -120,6 +135,19 @@ impl Passage {
         let from = self.copied.len();
         self.copied.extend_from_slice(bytes);
         self.push(Source::Copied, (from, self.copied.len()), ends);
+    }
+
+    /// Lets go on what was held back, and keeps its memory.
+    pub(super) fn release_held(&mut self, mut held: Vec<u8>, ends: Ends) {
+        if self.copied.is_empty() {
+            // It is handed over as it is: a message may be long.
+            std::mem::swap(&mut self.copied, &mut held);
+            self.messages += u32::from(ends == Ends::Message);
+            self.push(Source::Copied, (0, self.copied.len()), ends);
+        } else {
+            self.release_copy(&held, ends);
+        }
+        self.keep(held);
     }
 
     fn push(&mut self, source: Source, (from, to): (usize, usize), ends: Ends) {

@@ -1,4 +1,4 @@
-//! What waits behind an outbox that is full: frames in one lane, control frames of our own or of the peer in another,
+//! What waits behind an outbox that is full: frames in one track, control frames of our own or of the peer in another,
 //! which overtakes at every frame boundary.
 //!
 //! ```text
@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 use crate::limits;
 use crate::ws::Ends;
 
-/// The two lanes towards one socket. They exist only while something waits here.
+/// The two tracks towards one socket. They exist only while something waits here.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(super) struct Tracks {
     /// Control frames, each with its length.
     control: VecDeque<u8>,
     control_lengths: VecDeque<u8>,
@@ -26,15 +26,15 @@ pub(super) struct Lanes {
     inside_message: bool,
 }
 
-/// Bytes in the data lane that end where a frame does, but for the last ones.
+/// Bytes in the data track that end where a frame does, but for the last ones.
 #[derive(Debug, Clone, Copy)]
 struct Unit {
     bytes: usize,
     ends: Ends,
 }
 
-impl Lanes {
-    /// Lanes behind an outbox that ends so.
+impl Tracks {
+    /// Tracks behind an outbox that ends so.
     pub(super) fn behind(tail: Ends) -> Self {
         Self {
             inside_frame: tail == Ends::Nothing,
@@ -58,9 +58,9 @@ impl Lanes {
         }
     }
 
-    /// Puts a Ping or Pong in its lane. When that is full, the oldest goes.
+    /// Puts a Ping or Pong in its track. When that is full, the oldest goes.
     pub(super) fn push_control(&mut self, frame: &[u8]) {
-        while self.control.len() + frame.len() > limits::CONTROL_LANE_BYTES_MAX {
+        while self.control.len() + frame.len() > limits::CONTROL_TRACK_BYTES_MAX {
             let Some(length) = self.control_lengths.pop_front() else {
                 break;
             };
@@ -186,13 +186,13 @@ mod tests {
 
     use super::*;
 
-    const TURN: usize = limits::LANE_TURN_BYTES as usize;
+    const TURN: usize = limits::TRACK_TURN_BYTES as usize;
 
-    fn refilled(lanes: &mut Lanes) -> Vec<u8> {
+    fn refilled(tracks: &mut Tracks) -> Vec<u8> {
         let mut out = Vec::new();
-        while !lanes.is_empty() {
+        while !tracks.is_empty() {
             let mut turn = Vec::new();
-            lanes.refill(&mut turn, TURN);
+            tracks.refill(&mut turn, TURN);
             out.extend(turn);
         }
         out
@@ -200,75 +200,75 @@ mod tests {
 
     #[test]
     fn control_frames_overtake_at_the_next_boundary_and_not_before() {
-        let mut lanes = Lanes::behind(Ends::Nothing);
-        lanes.push_control(b"PING");
-        assert!(lanes.is_empty(), "the rest of a frame comes first");
-        lanes.push(b"rest ", Ends::Frame);
-        lanes.push(b"next ", Ends::Message);
-        assert_eq!(refilled(&mut lanes), b"rest PINGnext ");
-        assert!(lanes.is_over());
+        let mut tracks = Tracks::behind(Ends::Nothing);
+        tracks.push_control(b"PING");
+        assert!(tracks.is_empty(), "the rest of a frame comes first");
+        tracks.push(b"rest ", Ends::Frame);
+        tracks.push(b"next ", Ends::Message);
+        assert_eq!(refilled(&mut tracks), b"rest PINGnext ");
+        assert!(tracks.is_over());
     }
 
     #[test]
     fn a_turn_ends_with_a_frame_and_a_long_frame_is_not_waited_for() {
         let turn = TURN;
-        let mut lanes = Lanes::behind(Ends::Message);
-        lanes.push(&vec![1; turn - 1], Ends::Message);
-        lanes.push(&[2; 100], Ends::Message);
-        lanes.push(&[3; 100], Ends::Nothing);
+        let mut tracks = Tracks::behind(Ends::Message);
+        tracks.push(&vec![1; turn - 1], Ends::Message);
+        tracks.push(&[2; 100], Ends::Message);
+        tracks.push(&[3; 100], Ends::Nothing);
         let mut out = Vec::new();
-        lanes.refill(&mut out, TURN);
+        tracks.refill(&mut out, TURN);
         assert_eq!(out.len(), turn - 1 + 100 + 100);
-        assert_eq!(lanes.tail(), Ends::Nothing);
-        lanes.push(&[3; 50], Ends::Message);
-        lanes.push(&vec![4; turn], Ends::Message);
-        lanes.push(&[5; 10], Ends::Message);
+        assert_eq!(tracks.tail(), Ends::Nothing);
+        tracks.push(&[3; 50], Ends::Message);
+        tracks.push(&vec![4; turn], Ends::Message);
+        tracks.push(&[5; 10], Ends::Message);
         let mut out = Vec::new();
-        lanes.refill(&mut out, TURN);
+        tracks.refill(&mut out, TURN);
         assert_eq!(out.len(), 50 + turn, "the last one waits");
     }
 
     #[test]
     fn the_oldest_whole_messages_make_room_but_never_the_one_begun_or_the_newest() {
-        let mut lanes = Lanes::behind(Ends::Frame);
-        lanes.push(b"begun", Ends::Message);
-        lanes.push(b"old 1", Ends::Frame);
-        lanes.push(b"old 2", Ends::Message);
-        lanes.push(b"middle", Ends::Message);
-        lanes.push(b"newest", Ends::Message);
-        assert_eq!(lanes.keep_newest(20), 1);
-        assert_eq!(lanes.bytes(), 5 + 6 + 6);
-        assert_eq!(lanes.keep_newest(0), 1);
+        let mut tracks = Tracks::behind(Ends::Frame);
+        tracks.push(b"begun", Ends::Message);
+        tracks.push(b"old 1", Ends::Frame);
+        tracks.push(b"old 2", Ends::Message);
+        tracks.push(b"middle", Ends::Message);
+        tracks.push(b"newest", Ends::Message);
+        assert_eq!(tracks.keep_newest(20), 1);
+        assert_eq!(tracks.bytes(), 5 + 6 + 6);
+        assert_eq!(tracks.keep_newest(0), 1);
         // A Close frame is no newer message.
-        lanes.push(b"close", Ends::Close);
-        assert_eq!(lanes.keep_newest(0), 0);
-        assert_eq!(refilled(&mut lanes), b"begunnewestclose");
+        tracks.push(b"close", Ends::Close);
+        assert_eq!(tracks.keep_newest(0), 0);
+        assert_eq!(refilled(&mut tracks), b"begunnewestclose");
     }
 
     #[test]
     fn the_oldest_control_frames_make_room() {
-        let mut lanes = Lanes::behind(Ends::Message);
+        let mut tracks = Tracks::behind(Ends::Message);
         for number in 0..=255_u8 {
-            lanes.push_control(&[number; 100]);
+            tracks.push_control(&[number; 100]);
         }
-        let out = refilled(&mut lanes);
-        assert!(out.len() <= limits::CONTROL_LANE_BYTES_MAX);
-        assert!(out.ends_with(&[255; 100]) && out.len() > limits::CONTROL_LANE_BYTES_MAX - 100);
+        let out = refilled(&mut tracks);
+        assert!(out.len() <= limits::CONTROL_TRACK_BYTES_MAX);
+        assert!(out.ends_with(&[255; 100]) && out.len() > limits::CONTROL_TRACK_BYTES_MAX - 100);
     }
 
     #[test]
     fn all_can_be_left_out_but_the_rest_of_a_frame() {
-        let mut lanes = Lanes::behind(Ends::Nothing);
-        assert!(!lanes.clear_to_boundary());
-        lanes.push(b"rest", Ends::Frame);
-        lanes.push(b"more", Ends::Message);
-        lanes.push_control(b"PING");
-        assert!(lanes.clear_to_boundary());
-        assert_eq!(refilled(&mut lanes), b"rest");
-        let mut lanes = Lanes::behind(Ends::Message);
-        lanes.push(b"more", Ends::Nothing);
-        assert!(lanes.clear_to_boundary());
-        assert!(lanes.is_over());
+        let mut tracks = Tracks::behind(Ends::Nothing);
+        assert!(!tracks.clear_to_boundary());
+        tracks.push(b"rest", Ends::Frame);
+        tracks.push(b"more", Ends::Message);
+        tracks.push_control(b"PING");
+        assert!(tracks.clear_to_boundary());
+        assert_eq!(refilled(&mut tracks), b"rest");
+        let mut tracks = Tracks::behind(Ends::Message);
+        tracks.push(b"more", Ends::Nothing);
+        assert!(tracks.clear_to_boundary());
+        assert!(tracks.is_over());
     }
 
     proptest! {
@@ -276,27 +276,27 @@ mod tests {
         fn frames_keep_their_order_and_no_byte_is_lost(
             pieces in prop::collection::vec((1_usize..9_000, 0_u8..4, any::<bool>()), 0..40),
         ) {
-            let mut lanes = Lanes::behind(Ends::Message);
+            let mut tracks = Tracks::behind(Ends::Message);
             let (mut out, mut sent, mut controls) = (Vec::new(), Vec::new(), 0);
             for (number, (bytes, ends, refill)) in pieces.into_iter().enumerate() {
                 let byte = u8::try_from(number).unwrap();
                 let ends = [Ends::Nothing, Ends::Frame, Ends::Message, Ends::Control][usize::from(ends)];
                 if ends == Ends::Control {
-                    lanes.push_control(&[255]);
+                    tracks.push_control(&[255]);
                     controls += 1;
                 } else {
-                    lanes.push(&vec![byte; bytes], ends);
+                    tracks.push(&vec![byte; bytes], ends);
                     sent.extend(vec![byte; bytes]);
                 }
                 if refill {
                     let mut turn = Vec::new();
-                    lanes.refill(&mut turn, TURN);
+                    tracks.refill(&mut turn, TURN);
                     out.extend(turn);
                 }
             }
-            lanes.push(&[254], Ends::Message);
+            tracks.push(&[254], Ends::Message);
             sent.push(254);
-            out.extend(refilled(&mut lanes));
+            out.extend(refilled(&mut tracks));
             let all = out.len();
             out.retain(|byte| *byte != 255);
             let found = all - out.len();
