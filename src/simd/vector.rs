@@ -148,7 +148,7 @@ unsafe fn body<V: Vector>(span: Span, key: [u8; 4]) {
     let key = unsafe { V::splat(turned(key, at)) };
     while at + UNROLLED * V::BYTES <= span.bytes {
         for lane in 0..UNROLLED {
-            // SAFETY: the condition of the loop keeps all tracks inside of the span.
+            // SAFETY: the condition of the loop keeps all lanes inside of the span.
             unsafe { step(span, at + lane * V::BYTES, key) };
         }
         at += UNROLLED * V::BYTES;

@@ -174,14 +174,14 @@ unsafe impl Vector for __m512i {
     /// One masked register: the bytes behind the span are neither read nor written.
     #[inline(always)]
     unsafe fn short(span: Span, key: [u8; 4]) {
-        let tracks = !(u64::MAX << span.bytes);
-        // SAFETY: the caller promises AVX-512 BW, and the tracks are the bytes of the span.
-        let loaded = unsafe { _mm512_maskz_loadu_epi8(tracks, span.source(0).cast()) };
+        let lanes = !(u64::MAX << span.bytes);
+        // SAFETY: the caller promises AVX-512 BW, and the lanes are the bytes of the span.
+        let loaded = unsafe { _mm512_maskz_loadu_epi8(lanes, span.source(0).cast()) };
         // SAFETY: the caller promises AVX-512 F.
         let key = unsafe { Self::splat(key) };
         // SAFETY: the caller promises AVX-512 F.
         let mixed = unsafe { loaded.mixed(key) };
         // SAFETY: as for the load.
-        unsafe { _mm512_mask_storeu_epi8(span.out(0).cast(), tracks, mixed) };
+        unsafe { _mm512_mask_storeu_epi8(span.out(0).cast(), lanes, mixed) };
     }
 }
