@@ -33,6 +33,8 @@ pub(super) struct Meters {
     key: [u8; 16],
     /// At so many shared ones it is looked who may go.
     sweep_at: usize,
+    /// When that was done last.
+    swept: Now,
 }
 
 /// The buckets of one subject under one rule.
@@ -58,15 +60,19 @@ impl Meters {
             shared: HashMap::new(),
             key,
             sweep_at: SWEEP_LEAST,
+            swept: Now::default(),
         }
     }
 
     /// Whether no further subject can be remembered.
     pub(super) fn are_full(&mut self, now: Now) -> bool {
-        if self.shared.len() >= self.sweep_at {
+        let (known, most) = (self.shared.len(), limits::RATE_KEYS_MAX);
+        // A full table is walked no more than once a second, whoever asks.
+        let is_due = known < most || now.since(self.swept) >= SWEEP_PAUSE;
+        if known >= self.sweep_at && is_due {
             self.sweep(now);
         }
-        self.shared.len() >= limits::RATE_KEYS_MAX
+        self.shared.len() >= most
     }
 
     /// The buckets of a tunnel, one for each rule of its route. With no room left for one that is shared the tunnel
@@ -105,8 +111,8 @@ impl Meters {
 
     /// A tunnel gives its buckets back. Shared ones are remembered until they are full again: who comes back in a hurry
     /// finds them as they were.
-    pub(super) fn close(&mut self, places: &[u32]) {
-        for place in places {
+    pub(super) fn close(&mut self, pails: &[u32]) {
+        for place in pails {
             let pail = &mut self.pails[*place as usize];
             pail.holders -= 1;
             if pail.holders == 0 && pail.name.is_none() {
@@ -185,12 +191,15 @@ impl Meters {
             }
             stays
         });
-        self.sweep_at = (2 * self.shared.len()).max(SWEEP_LEAST);
+        self.sweep_at = (2 * self.shared.len()).clamp(SWEEP_LEAST, limits::RATE_KEYS_MAX);
+        self.swept = now;
     }
 }
 
 /// So few are not looked through.
 const SWEEP_LEAST: usize = 1024;
+/// Between two walks through a full table.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -264,6 +273,26 @@ mod tests {
         meters.close(&second);
         meters.sweep(at(10_000));
         assert!(meters.shared.is_empty() && meters.pails.is_empty());
+    }
+
+    #[test]
+    fn a_full_table_has_room_again_when_its_subjects_are_gone() {
+        let mut meters = Meters::new(&mut Rng::seeded(1));
+        let subject = |number: usize| [Subject::Value(number.to_le_bytes().to_vec())];
+        let mut held: Vec<_> = (0..limits::RATE_KEYS_MAX)
+            .map(|number| meters.open(0, &subject(number), at(0)))
+            .collect();
+        assert!(meters.are_full(at(0)) && meters.are_full(at(5_000)));
+        // A newcomer is counted alone, and who is known is found.
+        let alone = meters.open(0, &subject(limits::RATE_KEYS_MAX), at(5_000));
+        assert_eq!(meters.pails[alone[0] as usize].name, None);
+        assert_eq!(meters.open(0, &subject(7), at(5_000)), held[7]);
+        meters.close(&held[7]);
+        for pails in held.drain(..) {
+            meters.close(&pails);
+        }
+        assert!(meters.are_full(at(5_500)), "it was walked a moment ago");
+        assert!(!meters.are_full(at(6_100)));
     }
 
     #[test]
