@@ -334,3 +334,31 @@ fn compression_may_be_kept_from_backends() {
     let (first, payload) = read_frame(&mut backend).unwrap();
     assert_eq!((first, &payload[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
 }
+
+#[test]
+fn a_backend_that_refuses_the_handshake_is_not_put_out_for_it() {
+    let scene = Scene::new(HASH, "decides = \"backend\"");
+    for _ in 0..8 {
+        let (mut client, _) = scene.client("");
+        client.write_all(&text("{\"room\": 1}")).unwrap();
+        let (_, mut backend, _) = scene.asked_first();
+        let no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+        backend.write_all(no).unwrap();
+        assert_closed(&mut client, 1011, "refused the handshake");
+    }
+    let out = metric(&scene.ringway, "ringway_backend_ejections_total");
+    assert!(out < 0.5, "{out} ejections");
+}
+
+#[test]
+fn a_first_message_may_come_with_the_head_itself() {
+    let scene = Scene::new(HASH, "decides = \"backend\"");
+    let mut client = connect(scene.ringway.listening[0]);
+    let said = [text("{\"room\": 1}"), client_frame(2, b"and more")].concat();
+    let head = upgrade_head("/ws?a=1").into_bytes();
+    client.write_all(&[head, said.clone()].concat()).unwrap();
+    let answer = read_head(&mut client);
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    let (_, mut backend) = scene.asked();
+    assert_arrives(&mut backend, &said);
+}

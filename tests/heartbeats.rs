@@ -325,3 +325,24 @@ fn pings_are_answered_here_where_the_route_says_so() {
         }
     }
 }
+
+#[test]
+fn a_client_whose_pings_are_answered_here_is_not_idle() {
+    let hall = Hall::new(
+        &one_worker("auto", ""),
+        "idle_timeout = \"2s\"\nanswer_pings = true",
+    );
+    let mut pair = hall.pair();
+    let (start, mut answered) = (Now::read(), 0_u8);
+    pair.client.set_read_timeout(Some(PATIENCE)).unwrap();
+    while Now::read().since(start) < Duration::from_secs(4) {
+        pair.client
+            .write_all(&CLIENT.frame(0x89, &[answered]))
+            .unwrap();
+        assert_arrives(&mut pair.client, &BACKEND.frame(0x8A, &[answered]));
+        answered = answered.wrapping_add(1);
+    }
+    pair.echoes();
+    drop(pair);
+    hall.all_home();
+}

@@ -360,3 +360,22 @@ fn a_goodbye_does_not_wait_for_what_is_held_back() {
         }
     }
 }
+
+#[test]
+fn a_message_that_is_never_finished_is_waited_for_so_long_and_no_longer() {
+    let broken = (
+        "message_timeout",
+        1008,
+        "a message did not become whole in time",
+    );
+    for sent in SIDES {
+        let route = "inspect = \"messages\"\nmessage_timeout = \"300ms\"";
+        let hall = Hall::new(&one_worker("auto", ""), route);
+        let start = sent.frame(0x01, b"half a message");
+        assert_refused(&hall, sent, (&[&start], b""), (broken, 1001));
+        let whole = sent.frame(0x81, b"a frame that stops");
+        assert_refused(&hall, sent, (&[&whole[..9]], b""), (broken, 1001));
+        wait_for_violations(&hall, broken.0, 2);
+        hall.all_home();
+    }
+}

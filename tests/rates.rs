@@ -147,6 +147,24 @@ fn who_must_wait_is_told_goodbye_and_its_answer_is_heard() {
     }
 }
 
+#[test]
+fn a_goodbye_that_comes_with_what_is_over_ends_as_any_other() {
+    let hall = Hall::new(&one_worker("auto", ""), &rate("messages_per_second = 1"));
+    let mut pair = hall.pair();
+    let code = 1000_u16.to_be_bytes();
+    let over = CLIENT.frame(0x82, b"!").repeat(50);
+    let wire = [over, CLIENT.frame(0x88, &code)].concat();
+    passes(&mut pair, &wire);
+    pair.backend.write_all(&BACKEND.frame(0x88, &code)).unwrap();
+    assert_arrives(&mut pair.client, &BACKEND.frame(0x88, &code));
+    pair.backend.shutdown(std::net::Shutdown::Write).unwrap();
+    pair.client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_ended(&mut pair.client);
+    assert_ended(&mut pair.backend);
+    hall.wait_for("ringway_tunnels_ended_total{reason=\"close_handshake\"", 1);
+    hall.all_home();
+}
+
 /// What the backend has when the client has sent this at once, but for the Ping at its end.
 fn arrived(pair: &mut Pair, frames: &[(u8, &[u8])]) -> Vec<(u8, Vec<u8>)> {
     let last = (0x89, &b"last"[..]);

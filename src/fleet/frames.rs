@@ -20,6 +20,8 @@ pub struct FrameRules {
     pub peer_close_code: u16,
     /// How often each side is asked whether it lives.
     pub heartbeat: Heartbeats,
+    /// How long what is held back may take to become whole, from its first byte on.
+    pub message_timeout: Duration,
     /// Whether clients' Pings are answered here instead of by the backend.
     pub answer_pings: bool,
     /// What happens to what a client does not take fast enough.
@@ -166,6 +168,7 @@ impl Default for FrameRules {
             rates: Vec::new(),
             peer_close_code: close::GOING_AWAY,
             heartbeat: Heartbeats::OFF,
+            message_timeout: limits::MESSAGE_TIMEOUT.default,
             answer_pings: false,
             to_client: SlowConsumer::Backpressure,
             to_backend: SlowConsumer::Backpressure,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::settings::{HOUR, MINUTE, SECOND, count, millis};
 use super::{
     CONTROL_FRAME_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, FRAME_HEADER_BYTES_MAX, OUTBOX_HIGH_BYTES,
-    Setting,
+    OUTBOX_SPARE_BYTES, Setting,
 };
 
 // --- What is held back ---
@@ -18,16 +18,20 @@ pub const WHOLE_FRAME_BYTES_MAX: usize = 4 * 1024;
 pub const HELD_HEADERS_BYTES_MAX: u32 = 64 * 1024;
 /// Memory that is taken for a half message at first: a frame that is held back for its text fits.
 pub const HELD_SPARE_BYTES_LEAST: usize = WHOLE_FRAME_BYTES_MAX + FRAME_HEADER_BYTES_MAX;
-/// Memory for half messages that is kept when they are whole, at most so large each: what a held message may be by
-/// default.
-pub const HELD_SPARE_BYTES_MAX: usize = HELD_MESSAGE_BYTES.default as usize;
-/// So many of them are kept: 2 MiB a core.
+/// Memory for half messages that is kept when they are whole, at most so large each: what an outbox lends out too, so
+/// that each may take it over from the other.
+pub const HELD_SPARE_BYTES_MAX: usize = OUTBOX_SPARE_BYTES;
+/// So many of them are kept: half a MiB a core.
 pub const HELD_SPARES_MAX: usize = 8;
 /// What was held back is handed on without another copy from here on; less is copied as fast as memory is swapped.
 pub const TAKEN_OVER_BYTES: usize = 8 * 1024;
-/// What all half messages of one worker may take. Whoever would hold more back than is left is closed with 1013, so a
-/// crowd that sends half messages cannot take the host's memory.
+/// What all half messages of one worker may take, in memory. Whoever would hold more back than is left is closed with
+/// 1013, so a crowd that sends half messages cannot take the host's memory; but for a short frame there always is room.
 pub const ASSEMBLY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long a frame or a message that is held back may take to become whole. A phone on a bad link needs a while for a
+/// picture; half a message that is never finished holds its memory no longer than this.
+pub const MESSAGE_TIMEOUT: Setting<Duration> = millis(30 * SECOND, 100, HOUR);
 
 // --- The firewall ---
 
@@ -94,6 +98,8 @@ pub const TUNNELS_LISTED_MAX: usize = 1_000;
 pub const FIRST_MESSAGE_BYTES: Setting<u32> = count(16 * 1024, 64, 1024 * 1024);
 /// How long it may take.
 pub const FIRST_MESSAGE_TIMEOUT: Setting<Duration> = millis(5 * SECOND, 100, 5 * MINUTE);
+/// What first messages may take on one worker, those of all clients that are waited for; beyond it one gets 1013.
+pub const FIRST_MESSAGES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often whoever waits for a first message looks whether Ringway is going down.
 pub const FIRST_MESSAGE_LOOK: Duration = Duration::from_millis(250);
 /// Values that lead to a pool each.

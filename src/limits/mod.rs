@@ -241,7 +241,7 @@ pub const OUTBOX_HIGH_BYTES: u32 = 64 * 1024;
 pub const OUTBOX_LOW_BYTES: u32 = 16 * 1024;
 /// Room for a chunk whose header was cut: a large buffer and the header's start.
 pub const OUTBOX_SPARE_BYTES: usize = LARGE_BUFFER_BYTES as usize + FRAME_HEADER_BYTES_MAX;
-/// So many of them are kept for the next time: half a MiB a core, two where messages are held back.
+/// So many of them are kept for the next time: half a MiB a core.
 pub const OUTBOX_SPARES_MAX: usize = 8;
 /// How long a side has to answer our Close frame, when it is not for a drain.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -100,7 +100,7 @@ pub const CATALOG: &[Metric] = &[
     ),
     counter(
         "ringway_frame_violations_total",
-        "Frames that broke a rule of RFC 6455, by rule.",
+        "Rules of RFC 6455 and of routes that were broken, by rule.",
         &["worker", "rule"],
         Source::Rules,
     ),

@@ -104,7 +104,8 @@ reasons! {
         Reset => "reset",
         /// A side broke a rule of RFC 6455; it was sent 1002 or 1007.
         ProtocolError => "protocol_error",
-        /// A side broke a rule of its route: a limit or a rate. It was sent 1008, 1009 or 1013.
+        /// A side broke a rule of its route, a limit or a rate, and was sent 1008 or 1009; or Ringway had no room for
+        /// its half message, and sent 1013.
         Policy => "policy",
         /// A side took less than was sent to it; it was sent 1013.
         SlowConsumer => "slow_consumer",

@@ -174,7 +174,7 @@ impl Tunnels {
             }
             let look = Look::joining(Arc::new(FrameRules::default()), scanners, now);
             for end in End::BOTH {
-                let tail = look.way_ref(end.other()).inspector.tail();
+                let tail = look.way_ref(end.other()).inspector.last_ends();
                 tunnel.side(end).outbox.ends_with(tail);
             }
             tunnel.look = Some(Box::new(look));

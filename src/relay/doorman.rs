@@ -39,6 +39,8 @@ pub(super) struct Looked {
     pub(super) messages: u64,
     /// What these bytes brought the direction to; `Pass` if it had come to its end before.
     pub(super) verdict: Verdict,
+    /// Something is held back that has to become whole in time.
+    pub(super) holds: bool,
     /// The sender is read no further for so long.
     pub(super) slow_for: Option<Duration>,
     /// Something came that is more than an answer to us.
@@ -62,7 +64,7 @@ impl Look {
             now: bench.now,
             flow: flow_counters,
             meters: bench.meters,
-            places: if sender == End::Client {
+            pails: if sender == End::Client {
                 &self.meters
             } else {
                 &[]
@@ -72,6 +74,7 @@ impl Look {
             tail: self.tail.as_deref_mut(),
             answers: bench.answers,
             room: bench.room,
+            counts: !self.is_for_tail,
             slow_for: None,
             is_active: false,
         };
@@ -91,6 +94,13 @@ impl Look {
         if flow == Flow::Discard {
             passage.clear();
         }
+        let (slow_for, is_active) = (doorman.slow_for, doorman.is_active);
+        way.held_since = match (way.inspector.holds(), way.held_since) {
+            (false, _) => None,
+            (true, Some(since)) if !way.inspector.has_begun_to_hold() => Some(since),
+            (true, _) => Some(bench.now),
+        };
+        let holds = way.held_since.is_some();
         let verdict = side.scanner.verdict();
         Looked {
             flow,
@@ -101,8 +111,9 @@ impl Look {
             } else {
                 Verdict::Pass
             },
-            slow_for: doorman.slow_for,
-            is_active: doorman.is_active,
+            holds,
+            slow_for,
+            is_active,
         }
     }
 }
@@ -114,7 +125,7 @@ struct Doorman<'a> {
     now: Now,
     flow: &'a FlowCounters,
     meters: &'a mut Meters,
-    places: &'a [u32],
+    pails: &'a [u32],
     control: &'a mut Bucket,
     heart: Option<&'a mut Heartbeat>,
     tail: Option<&'a mut Tail>,
@@ -122,6 +133,8 @@ struct Doorman<'a> {
     answers: &'a mut Vec<u8>,
     /// How much more may be held back on this worker.
     room: usize,
+    /// Lengths and fragments are counted: the route asks for something, not only whoever reads the tail.
+    counts: bool,
     /// The sender is over a rate that slows it.
     slow_for: Option<Duration>,
     /// Something came that is more than an answer to us.
@@ -131,7 +144,7 @@ struct Doorman<'a> {
 impl<'a> Doorman<'a> {
     /// The sender's rates; only clients have any.
     fn rates(&self) -> impl Iterator<Item = (u32, &'a RateRule)> + use<'a> {
-        self.places.iter().copied().zip(&self.rules.rates)
+        self.pails.iter().copied().zip(&self.rules.rates)
     }
 
     fn traffic(&self) -> &FlowTraffic {
@@ -199,7 +212,7 @@ impl Host for Doorman<'_> {
     fn data(&mut self, part: &[u8], key: Option<[u8; 4]>, at: u64, is_dropped: bool) {
         self.is_active = true;
         // What is left out is not paid for, or one flood would silence its sender for hours.
-        if !self.places.is_empty() && !is_dropped {
+        if !self.pails.is_empty() && !is_dropped {
             self.charge((0, part.len() as u64), |_| true);
         }
         if let Some(tail) = &mut self.tail {
@@ -216,6 +229,7 @@ impl Host for Doorman<'_> {
             let answer = ControlFrame::new(Opcode::Pong, payload, None);
             self.answers.extend_from_slice(answer.render().as_bytes());
             side.pings_answered.add(1);
+            self.is_active = true;
             return false;
         }
         let pong = match (&mut self.heart, opcode) {
@@ -230,11 +244,14 @@ impl Host for Doorman<'_> {
     }
 
     fn only_counts(&self) -> bool {
-        self.tail.is_none() && self.places.is_empty()
+        self.tail.is_none() && self.pails.is_empty()
     }
 
     fn message(&mut self, bytes: u64, frames: u32) {
         self.is_active = true;
+        if !self.counts {
+            return;
+        }
         let traffic = self.traffic();
         traffic.sizes.observe(bytes);
         if frames > 1 {

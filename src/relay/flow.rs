@@ -122,7 +122,7 @@ impl Tunnels {
     }
 
     /// `end` broke a rule: it is sent the rule's code, the other side 1001 or what the route says.
-    fn violated(&mut self, core: &mut Core<'_>, key: u32, end: End, rule: Rule) {
+    pub(super) fn violated(&mut self, core: &mut Core<'_>, key: u32, end: End, rule: Rule) {
         self.count_violation(key, rule);
         let tunnel = self.tunnel(key);
         let (party, reason) = match rule {

@@ -245,6 +245,17 @@ impl Tunnels {
             };
             side.closes.observe(code);
         }
+        // What follows is a goodbye: nobody is over a rate in it, and its end is waited for.
+        for end in End::BOTH {
+            let tunnel = self.tunnel(key);
+            if std::mem::take(&mut tunnel.side(end).slowed) {
+                if let Some(look) = &mut tunnel.look {
+                    look.way(end).slowed_until = None;
+                }
+                self.receive(core, key, end);
+            }
+        }
+        let tunnel = self.tunnel(key);
         if tunnel.is_closed() && tunnel.stage == Stage::Open {
             // Both have said all they may say; their streams end within this time or are ended.
             tunnel.deadline = Some(core.now.after(limits::GOODBYE_TIMEOUT));

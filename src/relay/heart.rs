@@ -2,14 +2,14 @@
 
 use super::look::pace;
 use super::table::{Core, Tunnels};
-use super::tunnel::{End, Farewell, Half, Stage, Tunnel};
+use super::tunnel::{End, Farewell, Half, Receiving, Stage, Tunnel};
 use crate::fleet::OnMiss;
 use crate::limits;
 use crate::metrics::EndReason;
-use crate::ws::{Beat, ControlFrame, Opcode};
+use crate::ws::{Beat, ControlFrame, Opcode, Rule};
 
 impl Tunnels {
-    /// Looks at both hearts of a tunnel, and at who was slowed.
+    /// Looks at both hearts of a tunnel, at who was slowed, and at what is held back for too long.
     pub(super) fn beat(&mut self, core: &mut Core<'_>, key: u32) {
         self.unslow(core, key);
         self.forget_tail(key, core.now);
@@ -22,8 +22,15 @@ impl Tunnels {
             if tunnel.stage != Stage::Open {
                 return;
             }
-            let in_touch = tunnel.is_in_touch(end);
+            let (in_touch, is_read) = (tunnel.is_in_touch(end), tunnel.is_read(end));
             let Some(look) = &mut tunnel.look else { return };
+            if look.is_overdue(end, core.now) && !is_read {
+                // It is we who do not read on.
+                look.way(end).held_since = Some(core.now);
+            } else if look.is_overdue(end, core.now) {
+                self.violated(core, key, end, Rule::MessageTimeout);
+                return self.settle(core, key);
+            }
             let Some(pace) = pace(&look.rules, end) else {
                 continue;
             };
@@ -89,8 +96,14 @@ impl Tunnel {
     /// slow, or held up by the other side, has deadlines of its own.
     fn is_in_touch(&self, end: End) -> bool {
         let side = self.side_ref(end);
-        let is_read = side.welcome && !side.slowed && !side.ended;
-        is_read && self.may_put_in(end) && side.outbox.holds_nothing()
+        self.is_read(end) && self.may_put_in(end) && side.outbox.holds_nothing()
+    }
+
+    /// Whether what this side sends is received as it comes.
+    fn is_read(&self, end: End) -> bool {
+        let side = self.side_ref(end);
+        let has_buffers = side.receiving != Receiving::Starved;
+        side.welcome && !side.slowed && !side.ended && has_buffers
     }
 
     /// Whether a control frame of ours may go to `end`: not behind a Close frame, ours or the other side's.

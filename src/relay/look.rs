@@ -44,6 +44,8 @@ pub(super) struct Way {
     pub(super) control: Bucket,
     /// The sender is read no further until then.
     pub(super) slowed_until: Option<Now>,
+    /// Since when something of the sender is held back.
+    pub(super) held_since: Option<Now>,
 }
 
 impl Look {
@@ -92,17 +94,30 @@ impl Look {
         }
     }
 
-    /// When somebody should look at its hearts and at who is slowed.
+    /// When somebody should look at its hearts, at who is slowed and at what is held back.
     pub(super) fn next_due(&self) -> Option<Now> {
         let beats = self
             .ways
             .iter()
             .map(|way| way.heart.as_ref().map(|heart| heart.due(way.heard)));
         let ends = self.ways.iter().map(|way| way.slowed_until);
-        beats.chain(ends).flatten().min()
+        let wholes = self.ways.iter().map(|way| self.whole_by(way));
+        beats.chain(ends).chain(wholes).flatten().min()
     }
 
-    /// Bytes that are held back.
+    /// When what is held back of a way has to be whole.
+    fn whole_by(&self, way: &Way) -> Option<Now> {
+        let since = way.held_since?;
+        Some(since.after(self.rules.message_timeout))
+    }
+
+    /// Whether what is held back of this sender has not become whole in its time.
+    pub(super) fn is_overdue(&self, sender: End, now: Now) -> bool {
+        let by = self.whole_by(self.way_ref(sender));
+        by.is_some_and(|by| by <= now)
+    }
+
+    /// The memory of what is held back, in bytes.
     pub(super) fn held(&self) -> usize {
         self.ways.iter().map(|way| way.inspector.held()).sum()
     }
@@ -121,6 +136,7 @@ impl Way {
             heard: now,
             control: Bucket::full(),
             slowed_until: None,
+            held_since: None,
         }
     }
 }

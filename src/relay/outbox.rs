@@ -38,7 +38,7 @@ pub(super) struct Outbox {
     /// The socket took less than it was given the last time.
     is_full: bool,
     /// What the last byte before the tracks ends, where somebody looks at frames.
-    tail: Ends,
+    last_ends: Ends,
     /// What waits behind the copied bytes, where somebody looks at frames.
     tracks: Option<Box<Tracks>>,
 }
@@ -63,7 +63,7 @@ impl Default for Outbox {
             copied: 0,
             stalled_since: None,
             is_full: false,
-            tail: Ends::Message,
+            last_ends: Ends::Message,
             tracks: None,
         }
     }
@@ -110,7 +110,7 @@ impl Outbox {
     /// Remembers what the last byte in line ends, where a chunk went in line as it stands.
     pub(super) const fn ends_with(&mut self, ends: Ends) {
         if !matches!(ends, Ends::Control) {
-            self.tail = ends;
+            self.last_ends = ends;
         }
     }
 
@@ -120,7 +120,7 @@ impl Outbox {
             self.push_control(bytes);
         } else if self.is_free() || self.tracks.is_none() && self.completes_frame(ends) {
             self.push_copy(bytes);
-            self.tail = ends;
+            self.last_ends = ends;
         } else {
             self.tracks().push(bytes, ends);
         }
@@ -142,7 +142,7 @@ impl Outbox {
 
     /// Whether bytes that end so complete a frame whose start is last in line: nothing could go between.
     fn completes_frame(&self, ends: Ends) -> bool {
-        self.tail == Ends::Nothing && ends != Ends::Nothing
+        self.last_ends == Ends::Nothing && ends != Ends::Nothing
     }
 
     /// Takes over a long copy as it is, if nothing else is copied that waits; hands back other memory for it.
@@ -152,14 +152,14 @@ impl Outbox {
             std::mem::swap(&mut self.waiting, bytes);
             bytes.clear();
             self.copied += whole(self.waiting.len());
-            self.tail = ends;
+            self.last_ends = ends;
         }
         may
     }
 
     /// Puts a whole Ping or Pong in line: at the next frame boundary, before the data that waits in the tracks.
     pub(super) fn push_control(&mut self, frame: &[u8]) {
-        if self.is_free() && self.tail != Ends::Nothing {
+        if self.is_free() && self.last_ends != Ends::Nothing {
             self.push_copy(frame);
         } else {
             self.tracks().push_control(frame);
@@ -178,9 +178,9 @@ impl Outbox {
     }
 
     fn tracks(&mut self) -> &mut Tracks {
-        let tail = self.tail;
+        let last_ends = self.last_ends;
         self.tracks
-            .get_or_insert_with(|| Box::new(Tracks::behind(tail)))
+            .get_or_insert_with(|| Box::new(Tracks::behind(last_ends)))
     }
 
     /// Leaves out the oldest whole messages in the tracks until no more than `most` bytes wait there. Returns how many.
@@ -194,7 +194,7 @@ impl Outbox {
     pub(super) fn clear_tracks(&mut self) -> bool {
         match &mut self.tracks {
             Some(tracks) => tracks.clear_to_boundary(),
-            None => self.tail != Ends::Nothing,
+            None => self.last_ends != Ends::Nothing,
         }
     }
 
@@ -225,7 +225,7 @@ impl Outbox {
         let before = self.waiting.len();
         tracks.refill(&mut self.waiting, turn);
         self.copied += whole(self.waiting.len() - before);
-        self.tail = tracks.tail();
+        self.last_ends = tracks.last_ends();
         if tracks.is_over() {
             self.tracks = None;
         }

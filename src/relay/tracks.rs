@@ -35,10 +35,10 @@ struct Unit {
 
 impl Tracks {
     /// Tracks behind an outbox that ends so.
-    pub(super) fn behind(tail: Ends) -> Self {
+    pub(super) fn behind(last_ends: Ends) -> Self {
         Self {
-            inside_frame: tail == Ends::Nothing,
-            inside_message: matches!(tail, Ends::Nothing | Ends::Frame),
+            inside_frame: last_ends == Ends::Nothing,
+            inside_message: matches!(last_ends, Ends::Nothing | Ends::Frame),
             ..Self::default()
         }
     }
@@ -166,7 +166,7 @@ impl Tracks {
     }
 
     /// How the outbox ends.
-    pub(super) const fn tail(&self) -> Ends {
+    pub(super) const fn last_ends(&self) -> Ends {
         match (self.inside_frame, self.inside_message) {
             (true, _) => Ends::Nothing,
             (false, true) => Ends::Frame,
@@ -219,7 +219,7 @@ mod tests {
         let mut out = Vec::new();
         tracks.refill(&mut out, TURN);
         assert_eq!(out.len(), turn - 1 + 100 + 100);
-        assert_eq!(tracks.tail(), Ends::Nothing);
+        assert_eq!(tracks.last_ends(), Ends::Nothing);
         tracks.push(&[3; 50], Ends::Message);
         tracks.push(&vec![4; turn], Ends::Message);
         tracks.push(&[5; 10], Ends::Message);

@@ -110,7 +110,12 @@ impl Tunnels {
             self.mark(key, end.other());
             self.bound_queue(core, key, end.other());
         }
-        if let Some(wait) = looked.slow_for {
+        if looked.holds {
+            self.schedule(core, key);
+        }
+        if let Some(wait) = looked.slow_for
+            && looked.verdict == Verdict::Pass
+        {
             self.slow(core, key, end, core.now.after(wait));
         }
         if looked.cut {

@@ -8,8 +8,10 @@
 //! told in a Close frame.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 use super::greet::{Call, Decided, Greeter, Stop, Told};
 use crate::clock::Now;
@@ -29,20 +31,27 @@ pub(super) async fn hold(
     (expected, first): (&Expected, &FirstMessage),
     early: &[u8],
 ) -> Result<Decided<'static>, Stop> {
+    let floor = Rc::clone(&greeter.floor);
     let mut answer = Vec::with_capacity(256);
     let subprotocol = expected.offered(first.subprotocol.as_deref());
     render_own_101(expected, subprotocol, &mut answer);
     let deadline = Now::read().after(first.timeout);
     let socket = call.job.socket.as_fd();
     let sent = greeter.caller.send_all(socket, answer, deadline).await;
-    sent.map_err(|_| Stop::Over)?;
+    sent.map_err(|_| left(greeter))?;
     let rules = call.route.frames.as_deref();
     let limits = rules.map_or(FrameLimits::default(), |rules| rules.client.limits);
     let mut prelude = Prelude::new(limits, first.bytes_max);
     let mut held = early.to_vec();
+    let mut room = Room::in_hall(&floor.first_bytes);
     let mut heard = prelude.feed(early, &mut greeter.floor.scratch.borrow_mut());
     while heard == Heard::Wait {
         let from = held.len();
+        room.charge(prelude.held() + held.capacity())?;
+        if from > held_max(call) {
+            let words = "more than the first message came before it was whole";
+            return Err(Stop::Refuse(Refusal::FirstMessageRefused, words.into()));
+        }
         listen(greeter, call, &mut held, deadline).await?;
         heard = prelude.feed(&held[from..], &mut greeter.floor.scratch.borrow_mut());
     }
@@ -61,7 +70,6 @@ async fn listen(
     held: &mut Vec<u8>,
     deadline: Now,
 ) -> Result<(), Stop> {
-    let most = held_max(call);
     loop {
         let now = Now::read();
         if greeter.floor.draining.get() {
@@ -74,14 +82,39 @@ async fn listen(
         let socket = call.job.socket.as_fd();
         match greeter.caller.receive(socket, held, look).await {
             Ok(0) => return Err(left(greeter)),
-            Ok(_) if held.len() > most => {
-                let words = "more than the first message came before it was whole";
-                return Err(Stop::Refuse(Refusal::FirstMessageRefused, words.into()));
-            }
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
             Err(_) => return Err(left(greeter)),
         }
+    }
+}
+
+/// What one client takes of what first messages may take together; given back when it is dropped.
+struct Room<'a> {
+    all: &'a Cell<usize>,
+    own: usize,
+}
+
+impl<'a> Room<'a> {
+    const fn in_hall(all: &'a Cell<usize>) -> Self {
+        Self { all, own: 0 }
+    }
+
+    /// Takes so much from now on, if it is there.
+    fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
+        let others = self.all.get() - self.own;
+        if others + bytes > limits::FIRST_MESSAGES_BYTES_MAX {
+            return Err(Refusal::WorkerFull.into());
+        }
+        self.all.set(others + bytes);
+        self.own = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.all.set(self.all.get() - self.own);
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Floor {
     /// Where first messages are looked into, and read.
     pub(super) scratch: RefCell<Scratch>,
     pub(super) json: RefCell<JsonReader>,
+    /// What first messages take that are waited for.
+    pub(super) first_bytes: Cell<usize>,
 }
 
 /// Who came by which way; what a refusal and its log line need.

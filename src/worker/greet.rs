@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::reach::Client;
 use super::wish::{Wish, find_route, methods_of, wish_of};
 use crate::clock::{self, Now};
-use crate::fleet::{Pool, PoolId, Route, Snapshot};
+use crate::fleet::{Pool, PoolId, RateKey, RateRule, Route, Snapshot};
 use crate::http::{
     Confirmed, HeadScan, Hop, RequestHead, ResponseHead, add_field, client_address, render_plain,
     render_refusal, render_response, render_upgrade, verify_101,
@@ -215,7 +215,9 @@ impl Greeter {
         visit.route = Some(route.id.0);
         visit.methods = methods_of(route);
         let wish = wish_of(&head, route)?;
-        self.may_count(route)?;
+        if matches!(wish, Wish::Upgrade(_)) {
+            self.may_count(route)?;
+        }
         let call = Call {
             job,
             plan,
@@ -242,9 +244,10 @@ impl Greeter {
     /// Whether there is room to count one more client by the rates of its route.
     fn may_count(&self, route: &Route) -> Result<(), Stop> {
         let rules = route.frames.as_ref();
-        let is_counted = rules.is_some_and(|rules| !rules.rates.is_empty());
+        let is_shared = |rate: &RateRule| rate.by != RateKey::Connection;
+        let is_counted = rules.is_some_and(|rules| rules.rates.iter().any(is_shared));
         if is_counted && self.floor.tunnels.borrow_mut().counts_no_more(Now::read()) {
-            return Err(Refusal::SourceLimited.into());
+            return Err(Refusal::WorkerFull.into());
         }
         Ok(())
     }
@@ -404,8 +407,16 @@ impl Greeter {
         let Wish::Upgrade(expected) = wish else {
             return Ok(None);
         };
-        if !answer.switches && matches!(told, Told::Nothing) {
-            return Ok(None);
+        if !answer.switches {
+            return match told {
+                Told::Nothing => Ok(None),
+                // It answered as it may; the client cannot be given that answer any more.
+                Told::Switched(_) => {
+                    dialled.succeeded();
+                    let words = "the backend refused the handshake";
+                    Err(Stop::Refuse(Refusal::BadBackendAnswer, words.into()))
+                }
+            };
         }
         let bad = |detail: String| {
             dialled.failed(BackendFailure::BadAnswer);
@@ -416,10 +427,11 @@ impl Greeter {
         let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
         if let Told::Switched(subprotocol) = told {
             let chosen = head.header("sec-websocket-protocol");
-            if chosen != subprotocol.as_ref().map(String::as_bytes) {
-                return Err(bad("the backend chose another subprotocol".to_owned()));
-            }
             dialled.succeeded();
+            if chosen != subprotocol.as_ref().map(String::as_bytes) {
+                let words = "the backend chose another subprotocol";
+                return Err(Stop::Refuse(Refusal::BadBackendAnswer, words.into()));
+            }
             return Ok(Some((confirmed, Vec::new())));
         }
         dialled.succeeded();

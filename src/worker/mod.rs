@@ -129,6 +129,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         draining: Cell::new(false),
         scratch: RefCell::new(Scratch::new(Kernels::best())),
         json: RefCell::default(),
+        first_bytes: Cell::new(0),
     });
     // The first one to be set is the only one.
     let _ = place.set(Rc::clone(&floor));

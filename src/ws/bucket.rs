@@ -48,11 +48,6 @@ impl Bucket {
         // One nanosecond more, so that whoever waits so long finds some.
         Some(Duration::from_nanos(ahead + 1))
     }
-
-    /// Whether it is as a new one would be: nobody needs to remember it.
-    pub fn is_full(&self, rate: Rate, now: Now) -> bool {
-        Now::from_nanos(self.empty_at).after(rate.burst).as_nanos() <= moment(now)
-    }
 }
 
 /// Nanoseconds since the longest burst before the start of the process's clock. A bucket is then full from the first
@@ -120,7 +115,6 @@ mod tests {
         assert!(!bucket.has_some(at(2_999)));
         assert!(bucket.has_some(at(0).after(wait)));
         assert_eq!(bucket.wait(at(3_001)), None);
-        assert!(!bucket.is_full(RATE, at(4_999)) && bucket.is_full(RATE, at(5_000)));
     }
 
     proptest! {

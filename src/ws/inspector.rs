@@ -19,7 +19,7 @@ use super::passage::{Ends, Passage};
 use super::rule::Rule;
 use super::scanner::{Scanner, Step, Verdict};
 use super::whole::WholeMessage;
-use crate::limits::WHOLE_FRAME_BYTES_MAX;
+use crate::limits::{HELD_SPARE_BYTES_LEAST, WHOLE_FRAME_BYTES_MAX};
 use crate::simd::{Scratch, Utf8Stream};
 
 /// Whom an inspector works for: who counts, admits and answers.
@@ -39,7 +39,7 @@ pub trait Host {
     fn message(&mut self, bytes: u64, frames: u32);
     /// Whether [`Self::message`] is all that it needs to hear of a message in one frame, because it admits every one.
     fn only_counts(&self) -> bool;
-    /// Whether so many bytes more may be held back.
+    /// Whether the memory of what is held back may grow by so many bytes.
     fn may_hold(&mut self, bytes: usize) -> bool;
 }
 
@@ -69,6 +69,8 @@ pub struct Inspector {
     control: Option<Box<ControlFrame>>,
     /// Frames, or the start of one, that came with earlier chunks and may not go on yet.
     held: Vec<u8>,
+    /// What is held back began in the last chunk.
+    began: bool,
     /// Part of a frame has gone on, and its end has not.
     cut: bool,
 }
@@ -115,6 +117,7 @@ impl Inspector {
             message: Message::default(),
             control: None,
             held: Vec::new(),
+            began: false,
             cut: false,
         }
     }
@@ -140,6 +143,8 @@ impl Inspector {
         out: &mut Passage,
     ) -> usize {
         out.clear();
+        let held_before = self.held.capacity();
+        self.began = false;
         let mut desk = Desk {
             scanner,
             scratch,
@@ -180,7 +185,7 @@ impl Inspector {
                 break;
             }
         }
-        self.keep(&mut desk);
+        self.keep(&mut desk, held_before);
         // The start of a header that ends the chunk is with the scanner.
         if is_over { chunk.len() } else { desk.at }
     }
@@ -191,7 +196,7 @@ impl Inspector {
     }
 
     /// What the last byte ends that has gone on, as far as it is known here.
-    pub const fn tail(&self) -> Ends {
+    pub const fn last_ends(&self) -> Ends {
         if self.cut {
             Ends::Nothing
         } else {
@@ -199,9 +204,19 @@ impl Inspector {
         }
     }
 
-    /// Bytes that are held back.
+    /// Whether anything is held back: a frame or message, or the start of a control frame.
+    pub fn holds(&self) -> bool {
+        !self.held.is_empty() || self.control.is_some()
+    }
+
+    /// Whether what is held back began with the last chunk, and not before.
+    pub const fn has_begun_to_hold(&self) -> bool {
+        self.began
+    }
+
+    /// The memory of what is held back, in bytes.
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.held.capacity()
     }
 
     /// Whether nothing is under way that only this inspector knows.
@@ -254,6 +269,7 @@ impl Inspector {
             desk.host.opened(header);
             self.set_aside(desk, from);
             self.under = Under::Control;
+            self.began |= self.held.is_empty();
             desk.control = Some(ControlFrame::opened(header));
             desk.control_from = prefix.is_empty().then_some(from);
         } else {
@@ -453,6 +469,7 @@ impl Inspector {
 
     /// Holds these bytes back, in memory that was used before if none is at hand.
     fn hold<H: Host>(&mut self, desk: &mut Desk<'_, H>, bytes: &[u8]) {
+        self.began |= self.held.is_empty();
         if self.held.capacity() == 0 {
             self.held = desk.out.borrow();
         }
@@ -460,17 +477,17 @@ impl Inspector {
     }
 
     /// Keeps what the chunk has of frames that may not go on yet, or nothing if nothing more will.
-    fn keep<H: Host>(&mut self, desk: &mut Desk<'_, H>) {
+    fn keep<H: Host>(&mut self, desk: &mut Desk<'_, H>, held_before: usize) {
         if desk.scanner.verdict() != Verdict::Pass {
             self.held = Vec::new();
             return;
         }
         self.control = desk.control.take().map(Box::new);
-        let Some(from) = desk.held_from else { return };
-        let bytes = desk.at - from;
-        if desk.host.may_hold(bytes) {
-            self.set_aside(desk, desk.at);
-        } else {
+        self.set_aside(desk, desk.at);
+        // A short frame always may: whoever fills the room with long messages harms no others.
+        let grown = self.held.capacity().saturating_sub(held_before);
+        let is_short = self.held.len() <= HELD_SPARE_BYTES_LEAST;
+        if grown > 0 && !is_short && !desk.host.may_hold(grown) {
             self.held = Vec::new();
             desk.scanner.stop(Rule::AssemblyFull);
         }

@@ -151,7 +151,12 @@ fn joined(sender: Sender, stream: &[u8], cut: usize) -> Option<Joined> {
     let (mut scratch, mut passage) = (Scratch::new(Kernels::best()), Passage::default());
     let rest = &stream[cut..];
     let input = (&mut scanner, rest, false);
-    inspector.feed(input, &mut scratch, &mut Indifferent, &mut passage);
+    inspector.feed(
+        input,
+        &mut scratch,
+        &mut Indifferent(usize::MAX),
+        &mut passage,
+    );
     for piece in &passage.pieces {
         sent.extend_from_slice(passage.bytes(piece, rest));
     }
@@ -187,12 +192,17 @@ fn joining_changes_nothing(sender: Sender, stream: &[u8]) {
 
 /// Feeds a client's chunks and returns what goes on of each, with the verdict after the last.
 fn goes_on(watch: Watch, chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Verdict) {
+    goes_on_within(10_000, watch, chunks)
+}
+
+/// The same, with room for what is held back to grow by so many bytes at a time.
+fn goes_on_within(room: usize, watch: Watch, chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Verdict) {
     let mut scanner = Scanner::new(Sender::Client, true);
     let mut inspector = Inspector::new(watch);
     let (mut scratch, mut passage) = (Scratch::new(Kernels::best()), Passage::default());
     let sent = chunks.iter().map(|chunk| {
         let input = (&mut scanner, *chunk, false);
-        inspector.feed(input, &mut scratch, &mut Indifferent, &mut passage);
+        inspector.feed(input, &mut scratch, &mut Indifferent(room), &mut passage);
         let pieces = passage.pieces.iter();
         pieces
             .flat_map(|piece| passage.bytes(piece, chunk).to_vec())
@@ -201,8 +211,8 @@ fn goes_on(watch: Watch, chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Verdict) {
     (sent.collect(), scanner.verdict())
 }
 
-/// Lets everything go on, and holds no more than 10,000 bytes back.
-struct Indifferent;
+/// Lets everything go on, and what is held back grow by so many bytes at a time.
+struct Indifferent(usize);
 
 impl Host for Indifferent {
     fn opened(&mut self, _: &FrameHeader) {}
@@ -228,7 +238,7 @@ impl Host for Indifferent {
     }
 
     fn may_hold(&mut self, bytes: usize) -> bool {
-        bytes <= 10_000
+        bytes <= self.0
     }
 }
 
@@ -304,12 +314,37 @@ fn what_may_not_be_held_back_is_refused() {
 }
 
 #[test]
+fn pings_between_fragments_are_no_way_around_the_bound() {
+    let pair = [client(0x00, &[7; 3_000]), client(0x89, b"")].concat();
+    let mut chunks = vec![[client(0x02, &[7; 3_000]), client(0x89, b"")].concat()];
+    chunks.resize(20, pair);
+    let chunks: Vec<_> = chunks.iter().map(Vec::as_slice).collect();
+    let (sent, verdict) = goes_on(watching(Inspect::Messages), &chunks);
+    assert_eq!(verdict, Verdict::Violation(Rule::AssemblyFull));
+    assert!(sent.concat().len() < 20 * 6, "only Pings went on");
+}
+
+#[test]
+fn a_short_frame_is_held_back_even_where_there_is_no_room() {
+    let long = client(0x82, &vec![7; 20_000]);
+    let short = client(0x81, &[b'a'; 4_000]);
+    let (sent, verdict) = goes_on(
+        watching(Inspect::Text),
+        &[&short[..3_000], &short[3_000..], &long],
+    );
+    assert_eq!(
+        (sent.concat(), verdict),
+        ([short, long].concat(), Verdict::Pass)
+    );
+}
+
+#[test]
 fn empty_fragments_cannot_be_held_back_for_ever() {
     let mut many = client(0x02, b"");
     for _ in 0..crate::limits::HELD_HEADERS_BYTES_MAX / 6 {
         many.extend(client(0x00, b""));
     }
     let chunks: Vec<_> = many.chunks(5_000).collect();
-    let (_, verdict) = goes_on(watching(Inspect::Messages), &chunks);
+    let (_, verdict) = goes_on_within(1 << 20, watching(Inspect::Messages), &chunks);
     assert_eq!(verdict, Verdict::Violation(Rule::TooManyFragments));
 }

@@ -45,7 +45,8 @@ impl Prelude {
     /// A stream at its start. The route's limits hold, and `bytes_max` for the message.
     pub fn new(limits: FrameLimits, bytes_max: u32) -> Self {
         let watch = Watch {
-            inspect: Inspect::Messages,
+            // What is held back here is a copy beside that of the greeting, so as little as may be.
+            inspect: Inspect::Text,
             limits: FrameLimits {
                 message_bytes_max: Some(
                     bytes_max.min(limits.message_bytes_max.unwrap_or(u32::MAX)),
@@ -74,6 +75,11 @@ impl Prelude {
             (Verdict::Closed, ..) => Heard::Close(self.scanner.close_code().unwrap_or_default()),
             (Verdict::Pass, ..) => Heard::Wait,
         }
+    }
+
+    /// The memory it takes, in bytes.
+    pub fn held(&self) -> usize {
+        self.inspector.held() + self.gathered.payload.capacity()
     }
 
     /// The payload of the message as far as it has come, unmasked. It may be spoiled: it is a copy.

@@ -46,6 +46,8 @@ pub enum Rule {
     ControlRate,
     /// More messages or bytes in a second than the route allows.
     MessageRate,
+    /// A frame or message that is held back did not become whole in its time.
+    MessageTimeout,
     /// The worker holds as many half messages as it may: ours to answer for, not the sender's.
     AssemblyFull,
 }
@@ -72,6 +74,7 @@ impl Rule {
         Self::OpcodeNotAllowed,
         Self::ControlRate,
         Self::MessageRate,
+        Self::MessageTimeout,
         Self::AssemblyFull,
     ];
 
@@ -83,7 +86,8 @@ impl Rule {
             Self::TooManyFragments
             | Self::OpcodeNotAllowed
             | Self::ControlRate
-            | Self::MessageRate => close::POLICY,
+            | Self::MessageRate
+            | Self::MessageTimeout => close::POLICY,
             Self::AssemblyFull => close::TRY_AGAIN_LATER,
             _ => close::PROTOCOL_ERROR,
         }
@@ -119,6 +123,7 @@ impl Rule {
             Self::OpcodeNotAllowed => "this kind of frame is not allowed here",
             Self::ControlRate => "too many control frames in a second",
             Self::MessageRate => "too many messages or bytes in a second",
+            Self::MessageTimeout => "a message did not become whole in time",
             Self::AssemblyFull => "too many messages are under way, try again later",
         }
     }
@@ -145,6 +150,7 @@ impl Rule {
             Self::OpcodeNotAllowed => "opcode_not_allowed",
             Self::ControlRate => "control_rate",
             Self::MessageRate => "message_rate",
+            Self::MessageTimeout => "message_timeout",
             Self::AssemblyFull => "assembly_full",
         }
     }

@@ -4,6 +4,7 @@ use super::{heartbeat, rates, side, slow_consumer, unused};
 use crate::config::kind::{self, Kind};
 use crate::config::raw::{Place, Report, Table};
 use crate::fleet::FrameRules;
+use crate::limits;
 use crate::ws::{Inspect, Opcode};
 
 /// How far frames can be looked into. A setting that is wrong has been noted, and counts as one that allows all: it is
@@ -70,12 +71,14 @@ pub(super) fn frames(table: &mut Table<'_>, sight: Sight) -> Option<FrameRules> 
         let expected = "\"ping\" in client_frames.opcodes";
         unused(table.report(), answers, expected, "none");
     }
+    let span = kind::duration(limits::MESSAGE_TIMEOUT);
     let rules = FrameRules {
         client,
         backend,
         rates,
         peer_close_code: table.value("peer_close_code", &close_code(), usual.peer_close_code),
         heartbeat,
+        message_timeout: table.value("message_timeout", &span, usual.message_timeout),
         answer_pings: answers.is_some(),
         to_client: slow.to_client,
         to_backend: slow.to_backend,

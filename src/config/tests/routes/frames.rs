@@ -19,9 +19,11 @@ pub(super) fn rules() -> impl Strategy<Value = (bool, Option<FrameRules>)> {
     let sides = (sides(), any::<bool>());
     let codes = vec![1000, 1001, 1008, 1011, 1014, 3000, 4999];
     let rates = prop::collection::vec(rate(), 0..=limits::RATES_MAX);
+    let span = timeout(limits::MESSAGE_TIMEOUT);
+    let rates = (rates, span);
     let rules = (sides, rates, select(codes), heartbeat(), slow_consumers());
     (sight, rules).prop_map(|((offers_deflate, inspect), rules)| {
-        let (((client, backend), answers), rates, code, heartbeat, slow) = rules;
+        let (((client, backend), answers), (rates, span), code, heartbeat, slow) = rules;
         let watch = |limits| Watch {
             inspect,
             limits: fitting(limits, inspect),
@@ -32,6 +34,7 @@ pub(super) fn rules() -> impl Strategy<Value = (bool, Option<FrameRules>)> {
             rates,
             peer_close_code: code,
             heartbeat,
+            message_timeout: span,
             answer_pings: answers && client.opcodes.allow(Opcode::Ping),
             to_client: slow.0,
             to_backend: slow.1,
@@ -170,6 +173,8 @@ pub(super) fn print(out: &mut String, rules: Option<&FrameRules>) {
     let rules = rules.unwrap_or(&usual);
     writeln!(out, "inspect = {:?}", rules.client.inspect.label()).unwrap();
     writeln!(out, "peer_close_code = {}", rules.peer_close_code).unwrap();
+    let span = Span(rules.message_timeout);
+    writeln!(out, "message_timeout = \"{span}\"").unwrap();
     writeln!(out, "answer_pings = {}", rules.answer_pings).unwrap();
     // Where something else looks at frames, it says the same either way.
     writeln!(out, "frame_metrics = {}", counts || rules.answer_pings).unwrap();

@@ -35,7 +35,7 @@ fn a_route_that_asks_for_nothing_pays_for_nothing() {
     let nothing = route("");
     assert!(nothing.offers_deflate);
     assert_eq!((nothing.frames, nothing.first_message), (None, None));
-    let defaults = "inspect = \"headers\"\npeer_close_code = 1001\nanswer_pings = false\n\
+    let defaults = "inspect = \"headers\"\npeer_close_code = 1001\nmessage_timeout = \"30s\"\nanswer_pings = false\n\
                     frame_metrics = false\nclient_frames.max_frame = \"off\"\n\
                     backend_frames.opcodes = [\"pong\", \"ping\", \"binary\", \"text\"]\n\
                     heartbeat.client = \"off\"\nslow_consumer.client = \"backpressure\"";
