@@ -23,6 +23,13 @@ pub const HELD_SPARE_BYTES_LEAST: usize = WHOLE_FRAME_BYTES_MAX + FRAME_HEADER_B
 pub const HELD_SPARE_BYTES_MAX: usize = OUTBOX_SPARE_BYTES;
 /// So many of them are kept: half a MiB a core.
 pub const HELD_SPARES_MAX: usize = 8;
+/// Memory for short starts of frames that stand in line before their rest, which is kept when they are out: about what
+/// one batch of a busy core brings, a quarter MiB a core.
+pub const LINED_UP_SPARES_MAX: usize = 64;
+/// So many of them stand ready from the start.
+pub const LINED_UP_SPARES_READY: usize = 8;
+/// What one vectored send may copy between its chunks: two such starts, or one for each chunk where frames are short.
+pub const BETWEEN_CHUNKS_BYTES_MAX: usize = 2 * HELD_SPARE_BYTES_LEAST;
 /// What was held back is handed on without another copy from here on; less is copied as fast as memory is swapped.
 pub const TAKEN_OVER_BYTES: usize = 8 * 1024;
 /// What all half messages of one worker may take, in memory. Whoever would hold more back than is left is closed with

@@ -127,8 +127,8 @@ const _: () = assert!(
     WHEEL_LOOK_AHEAD.as_millis() + 2 * WHEEL_TICK.as_millis()
         < WHEEL_TICK.as_millis() * WHEEL_BUCKETS as u128
 );
-/// Sends with memory of their own that a ring holds ready, about 350 bytes each; more are made when needed, and
-/// kept.
+/// Sends with memory of their own that a ring holds ready, about 350 bytes each and 8 KiB for what goes between
+/// chunks; more are made when needed, and kept.
 pub const SENDS_READY: u32 = 64;
 
 // --- WebSocket frames (security rule 12) ---

@@ -1,13 +1,14 @@
-//! What waits to be written to one socket: chunks that still stand in receive buffers, then copied bytes.
+//! What waits to be written to one socket: chunks that still stand in receive buffers, with held starts of frames
+//! before them, then copied bytes.
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
-use super::segments::{NONE, Segment, Segments};
+use super::segments::{Bytes, NONE, Segment, Segments};
 use super::tracks::Tracks;
 use crate::clock::Now;
 use crate::limits;
-use crate::ring::{Chunk, Part, Ring, SendId, Token, VECTORS_MAX};
+use crate::ring::{Chunk, Part, Ring, SendId, Token};
 use crate::ws::Ends;
 
 /// The send under way; at most one a socket, so bytes cannot overtake each other.
@@ -85,21 +86,40 @@ impl Outbox {
             self.push_copy(&ring.buffers.bytes(&chunk)[range]);
             ring.buffers.release(chunk);
         } else {
-            let part = Part {
-                from: whole(range.start),
-                bytes: whole(range.len()),
-            };
-            let place = whole(segments.insert(Segment {
-                chunk,
-                part,
-                next: NONE,
-            }));
-            match segments.get_mut(self.last as usize) {
-                Some(last) if self.last != NONE => last.next = place,
-                _ => self.first = place,
-            }
-            self.last = place;
+            self.push_segment(segments, Bytes::Chunk(chunk), range);
         }
+    }
+
+    /// Puts the start of a frame in line before the chunk with its rest, so that both leave in one send.
+    pub(super) fn push_held(&mut self, segments: &mut Segments, held: &[u8]) {
+        debug_assert!(
+            self.takes_held(),
+            "what is copied goes out behind all chunks"
+        );
+        let bytes = segments.hold(held);
+        self.push_segment(segments, bytes, 0..held.len());
+    }
+
+    /// Whether held bytes may go in line before a chunk that stands: nothing that is copied waits.
+    pub(super) const fn takes_held(&self) -> bool {
+        self.tracks.is_none() && self.copied == 0
+    }
+
+    fn push_segment(&mut self, segments: &mut Segments, bytes: Bytes, range: Range<usize>) {
+        let part = Part {
+            from: whole(range.start),
+            bytes: whole(range.len()),
+        };
+        let place = whole(segments.insert(Segment {
+            bytes,
+            part,
+            next: NONE,
+        }));
+        match segments.get_mut(self.last as usize) {
+            Some(last) if self.last != NONE => last.next = place,
+            _ => self.first = place,
+        }
+        self.last = place;
     }
 
     /// Whether a chunk may go in line as it stands: nothing waits in the tracks, and little before them.
@@ -275,14 +295,13 @@ impl Outbox {
             self.refill(limits::TRACK_TURN_BYTES as usize);
         }
         if let Some(segment) = segments.get(self.first) {
-            if segment.next == NONE {
-                ring.send_now(socket, token, &segment.chunk, segment.part);
+            if let (Bytes::Chunk(chunk), NONE) = (&segment.bytes, segment.next) {
+                ring.send_now(socket, token, chunk, segment.part);
                 self.sending = Sending::Chunks(None, 1);
             } else {
-                let line = || segments.line(self.first).take(VECTORS_MAX);
-                let parts = line().map(|segment| (&segment.chunk, segment.part));
-                let id = ring.send_vectored_now(socket, token, parts);
-                self.sending = Sending::Chunks(Some(id), line().count());
+                let line = segments.line(self.first).map(Segment::vector);
+                let (id, count) = ring.send_vectored_now(socket, token, line);
+                self.sending = Sending::Chunks(Some(id), count);
             }
         } else if !self.waiting.is_empty() {
             let (bytes, from) = (
@@ -361,10 +380,8 @@ impl Outbox {
     /// The socket would block: the chunks are copied out, so that their buffers go home at once.
     fn copy_out(&mut self, ring: &mut Ring, segments: &mut Segments) {
         let behind = std::mem::take(&mut self.waiting);
-        while let Some(Segment { chunk, part, .. }) = segments.get(self.first) {
-            let from = part.from as usize;
-            self.waiting
-                .extend_from_slice(&ring.buffers.bytes(chunk)[from..from + part.bytes as usize]);
+        while let Some(segment) = segments.get(self.first) {
+            self.waiting.extend_from_slice(segment.rest(&ring.buffers));
             self.release_first(ring, segments);
         }
         self.waiting.extend_from_slice(&behind[self.taken..]);
@@ -432,7 +449,10 @@ impl Outbox {
         if self.first == NONE {
             self.last = NONE;
         }
-        ring.buffers.release(segment.chunk);
+        match segment.bytes {
+            Bytes::Chunk(chunk) => ring.buffers.release(chunk),
+            Bytes::Held(bytes) => segments.keep_held(bytes),
+        }
     }
 
     /// A send is under way.

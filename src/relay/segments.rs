@@ -1,25 +1,73 @@
-//! The chunks that wait at all outboxes of a core, and memory for bytes that must be copied.
+//! The chunks that wait at all outboxes of a core, with bytes between them, and memory for bytes that must be copied.
 
 use slab::Slab;
 
 use crate::limits;
-use crate::ring::{Chunk, Part};
+use crate::ring::{Buffers, Chunk, Part, Vector};
 
-/// A chunk in line, and the part of it that is still to be sent.
+/// Bytes in line: where they are.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// In a receive buffer.
+    Chunk(Chunk),
+    /// The start of a frame that was held until its rest had come, copied.
+    Held(Vec<u8>),
+}
+
+/// A place in line, and the part of its bytes that is still to be sent.
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub(super) chunk: Chunk,
+    pub(super) bytes: Bytes,
     pub(super) part: Part,
     pub(super) next: u32,
 }
 
+impl Segment {
+    /// What a vectored send names of it.
+    pub(super) fn vector(&self) -> Vector<'_> {
+        match &self.bytes {
+            Bytes::Chunk(chunk) => Vector::Chunk(chunk, self.part),
+            Bytes::Held(bytes) => Vector::Copied(part_of(bytes, self.part)),
+        }
+    }
+
+    /// The bytes that are still to be sent.
+    pub(super) fn rest<'a>(&'a self, buffers: &'a Buffers) -> &'a [u8] {
+        match &self.bytes {
+            Bytes::Chunk(chunk) => part_of(buffers.bytes(chunk), self.part),
+            Bytes::Held(bytes) => part_of(bytes, self.part),
+        }
+    }
+}
+
+fn room_to_hold() -> Vec<u8> {
+    Vec::with_capacity(limits::HELD_SPARE_BYTES_LEAST)
+}
+
+fn part_of(bytes: &[u8], part: Part) -> &[u8] {
+    &bytes[part.from as usize..][..part.bytes as usize]
+}
+
 /// All chunks in line at all outboxes of a core, and a little memory for copied bytes. Both are used again,
 /// so the steady path allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Segments {
     line: Slab<Segment>,
     /// Memory of outboxes that have emptied.
     spares: Vec<Vec<u8>>,
+    /// Memory of starts of frames that are out.
+    held_spares: Vec<Vec<u8>>,
+}
+
+impl Default for Segments {
+    fn default() -> Self {
+        let held_spares = (0..limits::LINED_UP_SPARES_READY).map(|_| room_to_hold());
+        Self {
+            line: Slab::new(),
+            spares: Vec::new(),
+            held_spares: held_spares.collect(),
+        }
+    }
 }
 
 impl Segments {
@@ -53,6 +101,22 @@ impl Segments {
     pub(super) fn borrow(&mut self) -> Vec<u8> {
         let spare = self.spares.pop();
         spare.unwrap_or_else(|| Vec::with_capacity(limits::OUTBOX_SPARE_BYTES))
+    }
+
+    /// A copy of the start of a frame, for its place in line.
+    pub(super) fn hold(&mut self, held: &[u8]) -> Bytes {
+        let spare = self.held_spares.pop();
+        let mut bytes = spare.unwrap_or_else(room_to_hold);
+        bytes.extend_from_slice(held);
+        Bytes::Held(bytes)
+    }
+
+    /// Keeps the memory of such a copy that is out.
+    pub(super) fn keep_held(&mut self, mut bytes: Vec<u8>) {
+        if self.held_spares.len() < limits::LINED_UP_SPARES_MAX {
+            bytes.clear();
+            self.held_spares.push(bytes);
+        }
     }
 
     /// Keeps the memory of an outbox that has emptied, if it is about of the size that is lent out.

@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger, SlotTable};
 use crate::limits;
 use crate::metrics::{EndReason, Party};
-use crate::ring::{BufferOptions, Features, Ring, RingOptions, Shape, Token, Wheel};
+use crate::ring::{BufferOptions, Features, Lane, Ring, RingOptions, Shape, Token, Wheel};
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys::eventfd::EventFd;
@@ -273,4 +273,63 @@ fn a_tail_never_begins_within_a_close_frame_and_misses_no_message_that_was_under
     }
     let bytes = end.read(&mut room).unwrap();
     assert_eq!(&room[bytes - 4..bytes], b"\x03\xE8ok");
+}
+
+#[test]
+fn the_start_of_a_frame_leaves_between_two_chunks_in_one_send_and_waits_with_them_where_a_socket_is_full()
+ {
+    for is_full in [false, true] {
+        let ((near, mut far), (client, mut source)) =
+            (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let mut still = Still::new();
+        let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
+        let (ring, now) = (&mut still.ring, still.now);
+        let token = |index| Token::new(Token::FIRST_FREE_KIND, 1, index);
+        ring.receive(client.as_fd(), Lane::Small, token(1));
+        let mut chunk = |ring: &mut Ring, bytes: &[u8]| {
+            let mut chunks = Vec::new();
+            source.write_all(bytes).unwrap();
+            while chunks.is_empty() {
+                for completion in ring.turn() {
+                    ring.take(&completion, &mut chunks);
+                }
+            }
+            chunks.pop().unwrap()
+        };
+        let (before, behind) = (
+            chunk(ring, b"a whole frame"),
+            chunk(ring, b"its rest, more"),
+        );
+        outbox.push(ring, &mut segments, before, 0..13);
+        outbox.push_held(&mut segments, b"the start of one, ");
+        outbox.push(ring, &mut segments, behind, 0..8);
+
+        let mut filled = 0;
+        near.set_nonblocking(true).unwrap();
+        while is_full && let Ok(bytes) = (&near).write(&[0; 4096]) {
+            filled += bytes;
+        }
+        near.set_nonblocking(false).unwrap();
+        outbox.flush(ring, &segments, (near.as_fd(), token(2)), now);
+        let mut sends = 0;
+        while outbox.in_flight() {
+            for completion in ring.turn() {
+                outbox.sent(ring, &mut segments, completion.result, now);
+                sends += 1;
+            }
+        }
+        assert_eq!(segments.len(), 0, "full or not, the buffers go home");
+        assert_eq!(sends, 1);
+        assert_eq!(outbox.copied(), if is_full { 39 } else { 0 });
+        far.read_exact(&mut vec![0; filled]).unwrap();
+        outbox.flush(ring, &segments, (near.as_fd(), token(2)), now);
+        while !outbox.is_empty() {
+            for completion in ring.turn() {
+                outbox.sent(ring, &mut segments, completion.result, now);
+            }
+        }
+        let mut room = [0; 39];
+        far.read_exact(&mut room).unwrap();
+        assert_eq!(&room, b"a whole framethe start of one, its rest");
+    }
 }

@@ -9,7 +9,7 @@ use crate::fleet::SlowConsumer;
 use crate::limits;
 use crate::metrics::{Dropped, EndReason};
 use crate::ring::Chunk;
-use crate::ws::{Passage, Source, Verdict};
+use crate::ws::{Ends, Passage, Source, Verdict};
 
 impl Tunnels {
     /// Feeds one chunk that `end` sent.
@@ -28,6 +28,17 @@ impl Tunnels {
         match &passage.pieces[..] {
             [piece] if piece.source == Source::Chunk && (in_order || outbox.is_free()) => {
                 outbox.push(core.ring, segments, chunk, piece.range());
+                outbox.ends_with(piece.ends);
+            }
+            [held, piece]
+                if (held.source, piece.source) == (Source::Copied, Source::Chunk)
+                    && matches!(held.ends, Ends::Nothing | Ends::Frame | Ends::Message)
+                    && held.range().len() <= limits::HELD_SPARE_BYTES_LEAST
+                    && outbox.takes_held() =>
+            {
+                outbox.push_held(segments, &passage.copied[held.range()]);
+                outbox.push(core.ring, segments, chunk, piece.range());
+                outbox.ends_with(held.ends);
                 outbox.ends_with(piece.ends);
             }
             pieces => {

@@ -24,7 +24,7 @@ pub use buffers::{BufferOptions, Buffers, Lane, Shape};
 pub use driver::{Accepted, Dispatch, Driver};
 pub use features::{Features, ProbeError};
 pub use group::Chunk;
-pub use port::{Completion, Part, Ring, RingOptions};
+pub use port::{Completion, Part, Ring, RingOptions, Vector};
 pub use sends::{SendId, VECTORS_MAX};
 pub use token::Token;
 pub use wheel::Wheel;

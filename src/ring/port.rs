@@ -13,7 +13,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::awaited::Awaited;
 use super::features::Features;
-use super::sends::{SendId, Sends, VECTORS_MAX};
+use super::sends::{SendId, Sends};
 use super::token::kind;
 use super::{BufferOptions, Buffers, Chunk, Lane, Shape, Token};
 use crate::limits;
@@ -66,6 +66,15 @@ pub struct Part {
     pub from: u32,
     /// Its length.
     pub bytes: u32,
+}
+
+/// What one vector of a vectored send names.
+#[derive(Debug, Clone, Copy)]
+pub enum Vector<'a> {
+    /// Part of a chunk, sent from where it stands.
+    Chunk(&'a Chunk, Part),
+    /// A few bytes from elsewhere: the ring copies them, so that they may go before the send is done.
+    Copied(&'a [u8]),
 }
 
 /// One core's ring. Everything the kernel may read or write on its behalf is owned here, and outlives it.
@@ -165,23 +174,20 @@ impl Ring {
         );
     }
 
-    /// Like [`Self::send_now`] for several chunks in one vectored send; takes at most
-    /// [`VECTORS_MAX`] of them. The send must be [finished](Self::finish).
+    /// Like [`Self::send_now`] for several chunks, and bytes between them, in one vectored send; takes at most
+    /// [`VECTORS_MAX`](super::VECTORS_MAX) of them, of such bytes at most [`limits::BETWEEN_CHUNKS_BYTES_MAX`], and says
+    /// how many it took. The send must be [finished](Self::finish).
     pub fn send_vectored_now<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
         token: Token,
-        parts: impl Iterator<Item = (&'a Chunk, Part)>,
-    ) -> SendId {
-        let buffers = &self.buffers;
-        let parts = parts.take(VECTORS_MAX);
-        let parts =
-            parts.map(|(chunk, part)| (buffers.address(chunk, part.from, part.bytes), part.bytes));
-        let (id, message) = self.sends.vectored(token, parts);
+        vectors: impl Iterator<Item = Vector<'a>>,
+    ) -> (SendId, usize) {
+        let (id, count, message) = self.sends.vectored(token, &self.buffers, vectors);
         let entry = opcode::SendMsg::new(Fd(socket.as_raw_fd()), message);
         let flags = libc::MSG_DONTWAIT.unsigned_abs();
         self.push(entry.flags(flags).build().user_data(owned_send(id)));
-        id
+        (id, count)
     }
 
     /// Sends `bytes` from `from` on, waiting while the socket would block. The ring keeps the bytes

@@ -6,7 +6,7 @@
 
 use std::ptr;
 
-use super::Token;
+use super::{Buffers, Token, Vector};
 use crate::limits;
 
 /// How many chunks one vectored send may name.
@@ -28,7 +28,10 @@ struct Slot {
     in_flight: bool,
     vectors: [libc::iovec; VECTORS_MAX],
     message: libc::msghdr,
+    /// What an owned send sends.
     bytes: Vec<u8>,
+    /// What a vectored send sends between chunks; it never grows.
+    between: Vec<u8>,
 }
 
 /// All of a ring's sends that own memory. Slots are used again, so the steady path allocates nothing.
@@ -53,23 +56,47 @@ impl Default for Sends {
 }
 
 impl Sends {
-    /// Prepares a vectored send of `parts` (address and length), at most [`VECTORS_MAX`] of them.
-    pub(super) fn vectored(
+    /// Prepares a vectored send of at most [`VECTORS_MAX`] vectors, and says of how many. Chunks stand where they are;
+    /// other bytes are copied into the slot, so it ends before those that no longer fit there.
+    pub(super) fn vectored<'a>(
         &mut self,
         token: Token,
-        parts: impl Iterator<Item = (*const u8, u32)>,
-    ) -> (SendId, *const libc::msghdr) {
+        buffers: &Buffers,
+        vectors: impl Iterator<Item = Vector<'a>>,
+    ) -> (SendId, usize, *const libc::msghdr) {
         let id = self.claim(token);
         let slot = &mut self.slots[id.0 as usize];
         let mut count = 0;
-        for ((address, bytes), vector) in parts.zip(&mut slot.vectors) {
-            vector.iov_base = address.cast_mut().cast();
-            vector.iov_len = bytes as usize;
+        for (named, vector) in vectors.zip(&mut slot.vectors) {
+            let (address, bytes) = match named {
+                Vector::Chunk(chunk, part) => {
+                    let address = buffers.address(chunk, part.from, part.bytes);
+                    (address.cast_mut().cast(), part.bytes as usize)
+                }
+                Vector::Copied(bytes) => {
+                    if count > 0 && bytes.len() > slot.between.capacity() - slot.between.len() {
+                        break;
+                    }
+                    slot.between.extend_from_slice(bytes);
+                    (ptr::null_mut(), bytes.len())
+                }
+            };
+            vector.iov_base = address;
+            vector.iov_len = bytes;
             count += 1;
+        }
+        // Their addresses are known only now: the memory may have moved while it grew.
+        let mut rest = &slot.between[..];
+        for vector in &mut slot.vectors[..count] {
+            if vector.iov_base.is_null() {
+                let (bytes, after) = rest.split_at(vector.iov_len);
+                vector.iov_base = bytes.as_ptr().cast_mut().cast();
+                rest = after;
+            }
         }
         slot.message.msg_iov = slot.vectors.as_mut_ptr();
         slot.message.msg_iovlen = count;
-        (id, &raw const slot.message)
+        (id, count, &raw const slot.message)
     }
 
     /// Prepares a send of `bytes` from `from`, which the slot keeps until it is done.
@@ -108,6 +135,7 @@ impl Sends {
             "invariant: a send is finished after its completion"
         );
         self.free.push(id.0);
+        slot.between.clear();
         std::mem::take(&mut slot.bytes)
     }
 
@@ -138,6 +166,7 @@ impl Slot {
             vectors: [none; VECTORS_MAX],
             message,
             bytes: Vec::new(),
+            between: Vec::with_capacity(limits::BETWEEN_CHUNKS_BYTES_MAX),
         }
     }
 }
