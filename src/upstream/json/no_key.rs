@@ -6,7 +6,7 @@ use crate::limits::{JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX};
 
 /// Why a first message has no key; each time the client sent what it should not. What it says of itself fits into the
 /// reason of a Close frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoKey {
     /// It is no JSON text (RFC 8259), not UTF-8, more than one value, or has a number beyond all floats.
     #[error("the first message is not JSON")]
@@ -38,17 +38,6 @@ impl NoKey {
         Self::NotAKey,
         Self::Ambiguous,
     ];
-
-    /// The word for this reason in metrics and logs.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotJson => "not_json",
-            Self::TooDeep => "too_deep",
-            Self::Missing => "missing",
-            Self::NotAKey => "not_a_key",
-            Self::Ambiguous => "ambiguous",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -62,11 +51,5 @@ mod tests {
             let text = reason.to_string();
             assert!(text.len() <= CLOSE_REASON_BYTES_MAX, "{text}");
         }
-    }
-
-    #[test]
-    fn every_reason_has_a_word_of_its_own() {
-        let words: std::collections::HashSet<_> = NoKey::ALL.map(NoKey::label).into();
-        assert_eq!(words.len(), NoKey::ALL.len());
     }
 }
