@@ -7,7 +7,7 @@
 //! (`cargo test --test architecture` checks it):
 //!
 //! ```text
-//! limits sync clock rng | sys ring simd | metrics | http ws | fleet balance health access_log
+//! limits sync clock rng | sys ring simd | metrics | http ws tls | fleet balance health access_log
 //!     | upstream relay worker | config control admin | cli
 //! ```
 
@@ -23,6 +23,7 @@ pub mod sys;
 pub mod metrics;
 
 pub mod http;
+pub mod tls;
 pub mod ws;
 
 pub mod access_log;
