@@ -149,6 +149,11 @@ impl Buffers {
         self.group_of(chunk.buffer).bytes(chunk)
     }
 
+    /// The bytes of a chunk, to be changed where they stand. No send may name it.
+    pub fn bytes_mut(&mut self, chunk: &mut Chunk) -> &mut [u8] {
+        self.group_of_mut(chunk.buffer).bytes_mut(chunk)
+    }
+
     /// Gives a chunk back; its buffer returns to the kernel with its last chunk.
     #[expect(
         clippy::needless_pass_by_value,

@@ -5,6 +5,7 @@
 )]
 
 use std::io;
+use std::ops::Range;
 
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, Submitter};
@@ -30,6 +31,20 @@ impl Chunk {
     )]
     pub const fn len(&self) -> usize {
         self.bytes as usize
+    }
+
+    /// Leaves only these of its bytes, at least one: what was around them is not needed any more.
+    ///
+    /// # Panics
+    /// If they are none, or not all its own.
+    pub fn narrow(&mut self, range: Range<usize>) {
+        assert!(
+            !range.is_empty() && range.end <= self.len(),
+            "invariant: a part of the chunk"
+        );
+        let whole = |place| u32::try_from(place).expect("invariant: a buffer is below 4 GiB");
+        self.offset += whole(range.start);
+        self.bytes = whole(range.len());
     }
 }
 
@@ -217,6 +232,12 @@ impl Group {
     /// The bytes of a chunk.
     pub(super) fn bytes(&self, chunk: &Chunk) -> &[u8] {
         self.memory.bytes(self.place(chunk), chunk.len())
+    }
+
+    /// The bytes of a chunk that nothing in flight names, to be changed where they stand.
+    pub(super) fn bytes_mut(&mut self, chunk: &mut Chunk) -> &mut [u8] {
+        let place = self.place(chunk);
+        self.memory.bytes_mut(place, chunk.len())
     }
 
     /// Where `bytes` bytes from `from` of a chunk stand, for the kernel to read.

@@ -60,6 +60,15 @@ impl Region {
         // range whose chunk is out.
         unsafe { std::slice::from_raw_parts(start, bytes) }
     }
+
+    /// The same bytes, to be changed where they stand. Nobody else reads or writes them meanwhile: a range belongs to
+    /// one chunk, the caller holds that chunk mutably, and `self` mutably too.
+    pub(super) fn bytes_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
+        let start = self.at(offset, bytes);
+        // SAFETY: `at` checked the range, the mapping is initialised (zeroed), and no send names a chunk that somebody
+        // holds mutably, so neither we nor the kernel have another use of the range while the borrow lasts.
+        unsafe { std::slice::from_raw_parts_mut(start, bytes) }
+    }
 }
 
 impl Drop for Region {

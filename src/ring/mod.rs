@@ -13,6 +13,7 @@ mod features;
 mod group;
 mod memory;
 mod port;
+mod sending;
 mod sends;
 #[cfg(test)]
 mod tests;

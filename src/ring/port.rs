@@ -83,7 +83,7 @@ pub struct Ring {
     uring: IoUring,
     /// The receive buffers and their account.
     pub buffers: Buffers,
-    sends: Sends,
+    pub(super) sends: Sends,
     pub(super) awaited: Awaited,
     backlog: VecDeque<squeue::Entry>,
     features: Features,
@@ -161,63 +161,9 @@ impl Ring {
         self.buffers.take(completion.result, completion.flags, out);
     }
 
-    /// Sends part of a chunk now or not at all: it completes at once, short or with `EAGAIN` where the
-    /// socket would block.
-    pub fn send_now(&mut self, socket: BorrowedFd<'_>, token: Token, chunk: &Chunk, part: Part) {
-        let address = self.buffers.address(chunk, part.from, part.bytes);
-        let entry = opcode::Send::new(Fd(socket.as_raw_fd()), address, part.bytes);
-        self.push(
-            entry
-                .flags(libc::MSG_DONTWAIT)
-                .build()
-                .user_data(token.bits()),
-        );
-    }
-
-    /// Like [`Self::send_now`] for several chunks, and bytes between them, in one vectored send; takes at most
-    /// [`VECTORS_MAX`](super::VECTORS_MAX) of them, of such bytes at most [`limits::BETWEEN_CHUNKS_BYTES_MAX`], and says
-    /// how many it took. The send must be [finished](Self::finish).
-    pub fn send_vectored_now<'a>(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        token: Token,
-        vectors: impl Iterator<Item = Vector<'a>>,
-    ) -> (SendId, usize) {
-        let (id, count, message) = self.sends.vectored(token, &self.buffers, vectors);
-        let entry = opcode::SendMsg::new(Fd(socket.as_raw_fd()), message);
-        let flags = libc::MSG_DONTWAIT.unsigned_abs();
-        self.push(entry.flags(flags).build().user_data(owned_send(id)));
-        (id, count)
-    }
-
-    /// Sends `bytes` from `from` on, waiting while the socket would block. The ring keeps the bytes
-    /// until the send is [finished](Self::finish).
-    pub fn send_owned(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        token: Token,
-        bytes: Vec<u8>,
-        from: usize,
-    ) -> SendId {
-        self.send_owned_raw(socket.as_raw_fd(), token, bytes, from)
-    }
-
-    pub(super) fn send_owned_raw(
-        &mut self,
-        socket: RawFd,
-        token: Token,
-        bytes: Vec<u8>,
-        from: usize,
-    ) -> SendId {
-        let (id, address, length) = self.sends.owned(token, bytes, from);
-        let entry = opcode::Send::new(Fd(socket), address, length).build();
-        self.push(entry.user_data(owned_send(id)));
-        id
-    }
-
-    /// Frees a send whose completion has arrived; hands back the bytes of an owned one.
-    pub fn finish(&mut self, id: SendId) -> Vec<u8> {
-        self.sends.finish(id)
+    /// Has the next entry into the kernel come back at once, as somebody here has work to do.
+    pub fn nudge(&mut self) {
+        self.push(opcode::Nop::new().build().user_data(ignored()));
     }
 
     /// Cancels everything in flight on `socket`. Each request still completes, most with `ECANCELED`;
@@ -372,7 +318,7 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, entry: squeue::Entry) {
+    pub(super) fn push(&mut self, entry: squeue::Entry) {
         if !self.backlog.is_empty() || !self.try_push(&entry) {
             self.backlog.push_back(entry);
             self.refill();
@@ -385,7 +331,7 @@ impl Ring {
     /// A task asked for something after the driver had parked, which looks at neither the queue nor the
     /// wheel until the eventfd rings: what was asked goes out with a completion that rings it.
     fn wake_driver(&mut self) {
-        self.push(opcode::Nop::new().build().user_data(ignored()));
+        self.nudge();
         // What the kernel does not take now, the driver offers again: it is awake by the first that it takes.
         let _ = self.uring.submit();
     }
@@ -448,7 +394,7 @@ fn builder(completions: u32) -> io_uring::Builder {
     builder
 }
 
-fn owned_send(id: SendId) -> u64 {
+pub(super) fn owned_send(id: SendId) -> u64 {
     Token::new(kind::OWNED_SEND, 0, id.index()).bits()
 }
 

@@ -4,6 +4,7 @@
     reason = "iovec and msghdr are plain C structs the kernel reads"
 )]
 
+use std::ops::Range;
 use std::ptr;
 
 use super::{Buffers, Token, Vector};
@@ -99,17 +100,17 @@ impl Sends {
         (id, count, &raw const slot.message)
     }
 
-    /// Prepares a send of `bytes` from `from`, which the slot keeps until it is done.
+    /// Prepares a send of this part of `bytes`, which the slot keeps until it is done.
     pub(super) fn owned(
         &mut self,
         token: Token,
         bytes: Vec<u8>,
-        from: usize,
+        part: Range<usize>,
     ) -> (SendId, *const u8, u32) {
         let id = self.claim(token);
         let slot = &mut self.slots[id.0 as usize];
         slot.bytes = bytes;
-        let rest = &slot.bytes[from..];
+        let rest = &slot.bytes[part];
         (
             id,
             rest.as_ptr(),

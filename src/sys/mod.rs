@@ -8,5 +8,5 @@ mod socket;
 mod steering;
 
 pub use listener::{ListenOptions, listen, stop_listening};
-pub use socket::{end_both, end_stream, peer_of, reset_on_close, stream_for};
+pub use socket::{end_both, end_stream, peer_of, reset_on_close, send_last, stream_for};
 pub use steering::{Instruction, attach, by_receiving_core};

@@ -40,6 +40,13 @@ pub fn end_both(socket: &impl AsFd) {
     let _ = SockRef::from(&socket.as_fd()).shutdown(Shutdown::Both);
 }
 
+/// Sends a few last bytes if the socket takes them at once: a goodbye that nobody waits for. Says whether all went.
+pub fn send_last(socket: &impl AsFd, bytes: &[u8]) -> bool {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let sent = SockRef::from(&socket.as_fd()).send_with_flags(bytes, flags);
+    sent.is_ok_and(|sent| sent == bytes.len())
+}
+
 /// Ends our half of the stream. A plain system call: as a ring operation it would always be handed to a
 /// kernel thread.
 pub fn end_stream(socket: &impl AsFd) {
