@@ -2,13 +2,17 @@
 //! loaded, mixed and stored.
 //!
 //! ```text
-//!  out:   |first ...........|
+//!  short: |first ...... first|
+//!                  |last ...... last|
+//!
+//!  long:  |first ...........|
 //!             |body: aligned, four at a time .......... |
 //!                                        |............ last|
 //! ```
 //!
 //! `first` and `last` are loaded before anything is stored, and stored when the body is done. Where they
-//! overlap it, both hold the same bytes; so no byte is mixed twice in place, and none needs a loop of its own.
+//! overlap, both hold the same bytes; so no byte is mixed twice in place, and none needs a loop of its own.
+//! Up to eight registers are ends alone: one, two or four at each.
 #![expect(
     unsafe_code,
     reason = "vector loads and stores take pointers, and the same walk serves one place and two"
@@ -107,33 +111,80 @@ pub(super) unsafe fn unmask<V: Vector>(span: Span, key: [u8; 4]) {
         // SAFETY: the caller promises the same as `short` asks for.
         return unsafe { V::short(span, key) };
     }
-    let last_at = span.bytes - V::BYTES;
-    // SAFETY: the span is at least one register long, and the caller vouches for it.
-    let first = unsafe { prepared::<V>(span, 0, key) };
-    // SAFETY: `last_at` and one register more is the end of the span.
-    let last = unsafe { prepared::<V>(span, last_at, key) };
-    if span.bytes > 2 * V::BYTES {
-        // SAFETY: the caller's promises are passed on, and the span is long enough.
-        unsafe { body::<V>(span, key) };
+    match span.bytes.div_ceil(V::BYTES) {
+        // SAFETY: the caller's promises are passed on, and the span is at least one register long.
+        0..=2 => unsafe { ends::<V, 1>(span, key) },
+        // SAFETY: the caller's promises are passed on, and the span is longer than two registers.
+        3..=4 => unsafe { ends::<V, 2>(span, key) },
+        // SAFETY: the caller's promises are passed on, and the span is longer than four registers.
+        5..=8 => unsafe { ends::<V, 4>(span, key) },
+        // SAFETY: the caller's promises are passed on, and the span is longer than eight registers.
+        _ => unsafe { long::<V>(span, key) },
     }
-    // SAFETY: as for the load of `first`.
-    unsafe { first.store(span.out(0)) };
-    // SAFETY: as for the load of `last`.
-    unsafe { last.store(span.out(last_at)) };
 }
 
-/// One register from `place` on, unmasked but not yet stored.
+/// Unmasks a span that its first and its last `N` registers cover; they may overlap.
 ///
 /// # Safety
-/// As for [`unmask`], and one register from `place` on lies inside of the span.
+/// As for [`unmask`], and the span is `N` to 2 × `N` registers long.
 #[inline(always)]
-unsafe fn prepared<V: Vector>(span: Span, place: usize, key: [u8; 4]) -> V {
+unsafe fn ends<V: Vector, const N: usize>(span: Span, key: [u8; 4]) {
+    let last_at = span.bytes - N * V::BYTES;
+    // SAFETY: the span is `N` registers long or more, and the caller vouches for it.
+    let first = unsafe { loaded::<V, N>(span, 0, key) };
+    // SAFETY: `last_at` and `N` registers more is the end of the span.
+    let last = unsafe { loaded::<V, N>(span, last_at, key) };
+    // SAFETY: as for the load of `first`.
+    unsafe { stored(span, 0, first) };
+    // SAFETY: as for the load of `last`.
+    unsafe { stored(span, last_at, last) };
+}
+
+/// Unmasks any span that is longer than two registers.
+///
+/// # Safety
+/// As for [`unmask`], and the span is that long.
+#[inline(always)]
+unsafe fn long<V: Vector>(span: Span, key: [u8; 4]) {
+    let last_at = span.bytes - V::BYTES;
+    // SAFETY: the span is longer than two registers, and the caller vouches for it.
+    let first = unsafe { loaded::<V, 1>(span, 0, key) };
+    // SAFETY: `last_at` and one register more is the end of the span.
+    let last = unsafe { loaded::<V, 1>(span, last_at, key) };
+    // SAFETY: the caller's promises are passed on.
+    unsafe { body::<V>(span, key) };
+    // SAFETY: as for the load of `first`.
+    unsafe { stored(span, 0, first) };
+    // SAFETY: as for the load of `last`.
+    unsafe { stored(span, last_at, last) };
+}
+
+/// `N` registers from `place` on, unmasked but not yet stored.
+///
+/// # Safety
+/// As for [`unmask`], and `N` registers from `place` on lie inside of the span.
+#[inline(always)]
+unsafe fn loaded<V: Vector, const N: usize>(span: Span, place: usize, key: [u8; 4]) -> [V; N] {
     // SAFETY: the caller promises that the processor has the set.
     let key = unsafe { V::splat(turned(key, place)) };
-    // SAFETY: the caller promises that the register lies inside of the span.
-    let loaded = unsafe { V::load(span.source(place)) };
-    // SAFETY: the caller promises that the processor has the set.
-    unsafe { loaded.mixed(key) }
+    let mut registers = [key; N];
+    for (lane, register) in registers.iter_mut().enumerate() {
+        // SAFETY: the caller promises that the register lies inside of the span.
+        let masked = unsafe { V::load(span.source(place + lane * V::BYTES)) };
+        // SAFETY: the caller promises that the processor has the set.
+        *register = unsafe { masked.mixed(key) };
+    }
+    registers
+}
+
+/// # Safety
+/// As for [`unmask`], and `N` registers from `place` on lie inside of the span.
+#[inline(always)]
+unsafe fn stored<V: Vector, const N: usize>(span: Span, place: usize, registers: [V; N]) {
+    for (lane, register) in registers.into_iter().enumerate() {
+        // SAFETY: the caller promises that the register lies inside of the span.
+        unsafe { register.store(span.out(place + lane * V::BYTES)) };
+    }
 }
 
 /// Unmasks from the first aligned place of `out` on, as far as whole registers go.
