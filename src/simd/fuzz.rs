@@ -28,6 +28,11 @@ pub fn fuzz_text(data: &[u8]) {
             let before = phase + place.start;
             scratch.unmask_and_check(&masked[place], key, before, stream)
         });
+        follow(text, cuts, |stream, place| {
+            let before = (phase + place.start) as u64;
+            let checked = scratch.check(&masked[place], Some(key), before, stream);
+            checked.map_err(|_| InvalidUtf8)
+        });
     }
 }
 

@@ -6,9 +6,9 @@
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::{InvalidUtf8, Utf8Stream, ascii, scalar};
 #[cfg(target_arch = "x86_64")]
-use super::x86;
-use super::{ascii, scalar};
+use super::{x86, x86_text};
 
 /// The kernels of one instruction set that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,29 @@ impl Kernels {
             _ => ascii::is_ascii(bytes, key),
         }
     }
+
+    /// Feeds `bytes`, unmasked, to `text` in one pass that writes nothing; nothing happens, and `None` comes back,
+    /// where the set has no kernel for that. Phase as above.
+    #[inline]
+    pub(super) fn check_text(
+        self,
+        bytes: &[u8],
+        key: [u8; 4],
+        phase: usize,
+        text: &mut Utf8Stream,
+    ) -> Option<Result<(), InvalidUtf8>> {
+        match self.set {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => {
+                let is_text = |whole: &[u8], key| {
+                    // SAFETY: the set was chosen, so this processor has AVX-512 F, BW and VBMI.
+                    unsafe { x86_text::avx512_is_text(whole, key) }
+                };
+                Some(text.feed_masked(bytes, scalar::turned(key, phase), is_text))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Default for Kernels {
@@ -159,8 +182,10 @@ impl Set {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
+                // Those without VBMI also slow down while they use registers so wide.
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx2")
             }
             #[cfg(target_arch = "x86_64")]

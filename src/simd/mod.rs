@@ -4,6 +4,7 @@
 //! Kernels::best() ── once at start ──▶ a value the worker holds
 //!
 //! masked payload ──▶ Scratch (4 KiB, stays in the first cache) ──▶ Utf8Stream ──▶ verdict
+//!      │        └─ or, where registers of 64 bytes check text: nothing but them ──┘
 //!      └─ never written to: what is forwarded is what arrived
 //! ```
 //!
@@ -23,6 +24,8 @@ mod utf8;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_text;
 
 #[doc(hidden)]
 pub use fuzz::fuzz_text;

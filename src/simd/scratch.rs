@@ -56,15 +56,7 @@ impl Scratch {
     ) -> Result<(), usize> {
         let before = *text;
         let phase = (came % 4) as usize;
-        let mask = key.unwrap_or_default();
-        if text.is_between_characters() && self.kernels.is_ascii(source, mask, phase) {
-            return Ok(());
-        }
-        let checked = match key {
-            Some(key) => self.unmask_and_check(source, key, phase, text),
-            None => text.feed(source),
-        };
-        checked.map_err(|InvalidUtf8| {
+        self.feed(source, key, phase, text).map_err(|InvalidUtf8| {
             let unmasked = source.iter().enumerate().map(|(place, byte)| match key {
                 Some(key) => byte ^ key[(phase + place) % 4],
                 None => *byte,
@@ -79,6 +71,26 @@ impl Scratch {
 }
 
 impl Scratch {
+    fn feed(
+        &mut self,
+        source: &[u8],
+        key: Option<[u8; 4]>,
+        phase: usize,
+        text: &mut Utf8Stream,
+    ) -> Result<(), InvalidUtf8> {
+        let mask = key.unwrap_or_default();
+        if let Some(checked) = self.kernels.check_text(source, mask, phase, text) {
+            return checked;
+        }
+        if text.is_between_characters() && self.kernels.is_ascii(source, mask, phase) {
+            return Ok(());
+        }
+        match key {
+            Some(key) => self.unmask_and_check(source, key, phase, text),
+            None => text.feed(source),
+        }
+    }
+
     /// Whether a whole payload is text, unmasked if there is a `key`.
     pub fn is_text(&mut self, payload: &[u8], key: Option<[u8; 4]>) -> bool {
         let mut text = Utf8Stream::default();

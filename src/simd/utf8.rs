@@ -1,5 +1,7 @@
 //! Checks UTF-8 that arrives in pieces, and says no at the first byte that no text can go on from.
 
+use super::scalar::turned;
+
 /// The bytes are not UTF-8, and nothing that follows makes them so (close code 1007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not UTF-8")]
@@ -7,7 +9,7 @@ pub struct InvalidUtf8;
 
 /// One message's text so far. Start each message with a new one.
 ///
-/// simdutf8 checks what is whole; a character that the end of a chunk cuts is carried here to the next.
+/// A kernel, or simdutf8, checks what is whole; a character that the end of a chunk cuts is carried here to the next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Utf8Stream {
     /// The bytes of a character that is not complete. Invariant: a character can begin so.
@@ -20,7 +22,19 @@ impl Utf8Stream {
     /// Feeds the next bytes of the message. Cutting the stream elsewhere never changes the verdict: it fails
     /// with the chunk that holds the first byte after which no text is left, and at every later call.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), InvalidUtf8> {
-        let checked = self.check(chunk);
+        self.feed_masked(chunk, [0; 4], |whole, _| check_whole(whole))
+    }
+
+    /// Feeds bytes as they lie under a key that has been turned to the first of them. `is_text` checks characters
+    /// that are all complete; it is given them and their key.
+    #[inline]
+    pub(super) fn feed_masked(
+        &mut self,
+        chunk: &[u8],
+        key: [u8; 4],
+        is_text: impl FnOnce(&[u8], [u8; 4]) -> bool,
+    ) -> Result<(), InvalidUtf8> {
+        let checked = self.check(chunk, key, is_text);
         if checked.is_err() {
             self.carried_bytes = BROKEN;
         }
@@ -40,25 +54,33 @@ impl Utf8Stream {
         }
     }
 
-    fn check(&mut self, chunk: &[u8]) -> Result<(), InvalidUtf8> {
+    fn check(
+        &mut self,
+        chunk: &[u8],
+        key: [u8; 4],
+        is_text: impl FnOnce(&[u8], [u8; 4]) -> bool,
+    ) -> Result<(), InvalidUtf8> {
         if self.carried_bytes == BROKEN {
             return Err(InvalidUtf8);
         }
-        let chunk = self.complete(chunk)?;
-        let (whole, cut) = chunk.split_at(chunk.len() - cut_bytes(chunk));
-        check_whole(whole)?;
-        cut.iter().try_for_each(|byte| self.carry(*byte))
+        let completed = self.complete(chunk, key)?;
+        let (chunk, key) = (&chunk[completed..], turned(key, completed));
+        let (whole, cut) = chunk.split_at(chunk.len() - cut_bytes(chunk, key));
+        if !is_text(whole, key) {
+            return Err(InvalidUtf8);
+        }
+        let mut places = whole.len()..whole.len() + cut.len();
+        places.try_for_each(|place| self.carry(chunk[place] ^ key[place % 4]))
     }
 
-    /// Completes the carried character as far as `chunk` goes, and returns the rest of the chunk.
-    fn complete<'a>(&mut self, mut chunk: &'a [u8]) -> Result<&'a [u8], InvalidUtf8> {
-        while self.carried_bytes > 0
-            && let Some((byte, rest)) = chunk.split_first()
-        {
-            self.carry(*byte)?;
-            chunk = rest;
+    /// Completes the carried character as far as `chunk` goes, and returns how many bytes that took.
+    fn complete(&mut self, chunk: &[u8], key: [u8; 4]) -> Result<usize, InvalidUtf8> {
+        let mut completed = 0;
+        while self.carried_bytes > 0 && completed < chunk.len() {
+            self.carry(chunk[completed] ^ key[completed % 4])?;
+            completed += 1;
         }
-        Ok(chunk)
+        Ok(completed)
     }
 
     /// Takes one byte of a character, and is empty again after its last.
@@ -84,23 +106,23 @@ impl Utf8Stream {
 }
 
 /// Checks characters that are all complete.
-fn check_whole(bytes: &[u8]) -> Result<(), InvalidUtf8> {
+fn check_whole(bytes: &[u8]) -> bool {
     // With AVX2, simdutf8 0.1.5 prefetches what follows, and names the place with `pointer::add` even where it
     // lies behind the end of the bytes. Nothing is read there, but Miri rightly stops at such a pointer. So Miri
     // looks at what is ours, and has the standard library check the rest.
     #[cfg(miri)]
-    let checked = std::str::from_utf8(bytes).map_err(|_| InvalidUtf8);
+    return std::str::from_utf8(bytes).is_ok();
     #[cfg(not(miri))]
-    let checked = simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8);
-    checked.map(|_| ())
+    simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
 /// How many bytes at the end of `chunk` are a character without its end: 0 to 3.
-fn cut_bytes(chunk: &[u8]) -> usize {
-    let ends = chunk.iter().rev().take(CARRIED_BYTES_MAX).zip(1..);
-    for (byte, from_end) in ends {
-        if !is_continuation(*byte) {
-            return if width(*byte) > from_end { from_end } else { 0 };
+fn cut_bytes(chunk: &[u8], key: [u8; 4]) -> usize {
+    for from_end in 1..=chunk.len().min(CARRIED_BYTES_MAX) {
+        let place = chunk.len() - from_end;
+        let byte = chunk[place] ^ key[place % 4];
+        if !is_continuation(byte) {
+            return if width(byte) > from_end { from_end } else { 0 };
         }
     }
     0
