@@ -19,8 +19,8 @@
 use std::arch::x86_64::{
     __m512i, _mm512_alignr_epi8, _mm512_alignr_epi64, _mm512_and_si512, _mm512_loadu_si512,
     _mm512_maskz_loadu_epi8, _mm512_maskz_mov_epi8, _mm512_movepi8_mask, _mm512_or_si512,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_srli_epi16, _mm512_subs_epu8, _mm512_test_epi8_mask, _mm512_xor_si512,
+    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_subs_epu8,
+    _mm512_test_epi8_mask, _mm512_xor_si512,
 };
 
 /// Whether `bytes` are whole characters under a key that has been turned to the first of them.
@@ -104,9 +104,9 @@ impl Tables {
         // Shifts by bytes stay inside of 16: the end of each neighbour goes before each of them first.
         let neighbours = _mm512_alignr_epi64::<6>(now, before);
         let first = _mm512_alignr_epi8::<15>(now, neighbours);
-        let first_upper = _mm512_permutexvar_epi8(upper(first), self.first_upper);
-        let first_lower = _mm512_permutexvar_epi8(first, self.first_lower);
-        let second_upper = _mm512_permutexvar_epi8(upper(now), self.second_upper);
+        let first_upper = lookup(upper(first), self.first_upper);
+        let first_lower = lookup(first, self.first_lower);
+        let second_upper = lookup(upper(now), self.second_upper);
         let pair = _mm512_and_si512(_mm512_and_si512(first_upper, first_lower), second_upper);
 
         // Leads of three and four bytes keep their highest bit, all less lose it.
@@ -117,6 +117,16 @@ impl Tables {
         let goes_on = _mm512_and_si512(_mm512_or_si512(third, fourth), splat(TWO_CONTINUATIONS));
         _mm512_xor_si512(pair, goes_on)
     }
+}
+
+/// What stands in the table at the lower six bits of each byte.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn lookup(bytes: __m512i, table: __m512i) -> __m512i {
+    // Miri knows the lookup in two tables only, so it gets the same one twice.
+    #[cfg(miri)]
+    return std::arch::x86_64::_mm512_permutex2var_epi8(table, bytes, table);
+    #[cfg(not(miri))]
+    std::arch::x86_64::_mm512_permutexvar_epi8(bytes, table)
 }
 
 /// The upper six bits of each byte. What the shift brings from the next one, the tables do not look at.
