@@ -75,7 +75,7 @@ pub(super) fn avx2_is_ascii(bytes: &[u8], key: [u8; 4]) -> bool {
 
 /// Two registers of 64 bytes while they are enough, or else those of 32: off the alignment, as payloads lie, each
 /// load of 64 bytes touches two cache lines, and each load of 32 only every second time. In the places
-/// of `cargo bench --bench unmask`, on a Zen 4: 12.1 ns instead of 14.0 for 1 KiB, 36 instead of 43 for 4 KiB, but 4.1
+/// of `cargo bench --bench unmask`, on a Zen 4: 11.8 ns instead of 13.2 for 1 KiB, 36 instead of 42 for 4 KiB, but 4.1
 /// instead of 3.6 for 100 bytes.
 ///
 /// # Safety
