@@ -8,12 +8,13 @@ use ipnet::IpNet;
 
 use super::secret::Token;
 use crate::fleet::{
-    Caps, EjectionRules, Fates, FirstMessage, FrameRules, Hashing, HostPattern, PolicyKind, PoolId,
-    RetryBudget, Sticky, WaitingRoom, Weight,
+    Caps, ClientCertRules, EjectionRules, Fates, FirstMessage, FrameRules, Hashing, HostPattern,
+    PolicyKind, PoolId, RetryBudget, Sticky, WaitingRoom, Weight,
 };
 use crate::health::ProbeSettings;
 use crate::limits;
 use crate::sync::Arc;
+use crate::tls::{BackendTls, ListenerTls};
 
 /// One whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,12 @@ pub struct Listener {
     pub backlog: u32,
     /// How long a connection is silent before the kernel probes it, in whole seconds; nothing for never.
     pub keepalive: Option<Duration>,
+    /// How it speaks TLS; in the clear without it.
+    pub tls: Option<ListenerTls>,
+    /// Every request gets a 308 to the same host and target over https, on this port. Never beside `tls`.
+    pub redirect_to_https: Option<u16>,
+    /// The value of `Strict-Transport-Security` (RFC 6797) in answers to its clients. Only beside `tls`.
+    pub hsts: Option<Box<str>>,
 }
 
 /// `[limits]`. Bounds for a source count an IPv6 /64 as one; `None` is no bound.
@@ -191,6 +198,11 @@ pub struct PoolSettings {
     pub fates: Fates,
     /// How its backends are probed, if they are.
     pub probe: Option<ProbeSettings>,
+    /// How its backends are spoken to; in the clear without it. What stands here is only named: the control room loads
+    /// the files, and gives what comes of it to the pool of the same place in the [`Snapshot`](crate::fleet::Snapshot).
+    pub tls: Option<Arc<BackendTls>>,
+    /// Whether probes speak TLS as tunnels do. Only if `tls` is there.
+    pub probe_tls: bool,
 }
 
 /// A name in the DNS whose addresses are backends.
@@ -243,6 +255,8 @@ impl PoolSettings {
             retry_budget: RetryBudget::default(),
             fates: Fates::default(),
             probe: None,
+            tls: None,
+            probe_tls: false,
         }
     }
 }
@@ -285,6 +299,8 @@ pub struct RouteSettings {
     pub frames: Option<FrameRules>,
     /// Whether a client's first message decides where it goes, and how.
     pub first_message: Option<FirstMessage>,
+    /// What is asked of clients' certificates, and told of them.
+    pub client_certificate: Option<Box<ClientCertRules>>,
 }
 
 /// The Origins of a route.

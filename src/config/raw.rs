@@ -186,6 +186,23 @@ impl<'a> Item<'a> {
         )
     }
 
+    /// Builds from each table of a list; another value is noted.
+    pub(super) fn rows<T>(
+        &self,
+        expected: &str,
+        mut build: impl FnMut(&mut Table<'a>) -> T,
+    ) -> Option<Vec<T>> {
+        let items = self.list(expected)?.into_iter();
+        let rows = items.filter_map(|item| {
+            let table = item.as_table();
+            if table.is_none() {
+                item.wrong("a table", "");
+            }
+            table.map(|table| table.open(&mut build))
+        });
+        Some(rows.collect())
+    }
+
     /// Every entry of a table whose keys are up to the reader, in the order of the file; another value is noted.
     pub(super) fn entries(&self, expected: &str) -> Option<Vec<(&'a str, Item<'a>)>> {
         let Some(table) = self.value.as_table() else {
@@ -399,17 +416,10 @@ impl<'a> Table<'a> {
         &mut self,
         key: &'static str,
         expected: &str,
-        mut build: impl FnMut(&mut Table<'a>) -> T,
+        build: impl FnMut(&mut Table<'a>) -> T,
     ) -> Vec<T> {
-        let items = self.item(key).and_then(|item| item.list(expected));
-        let rows = items.into_iter().flatten().filter_map(|item| {
-            let table = item.as_table();
-            if table.is_none() {
-                item.wrong("a table", "");
-            }
-            table.map(|table| table.open(&mut build))
-        });
-        rows.collect()
+        let rows = self.item(key).and_then(|item| item.rows(expected, build));
+        rows.unwrap_or_default()
     }
 
     fn entry(&mut self, key: &'static str) -> Option<(usize, &'a Spanned<DeValue<'a>>)> {

@@ -112,6 +112,9 @@ impl Config {
                 addresses: vec![listen],
                 backlog: limits::BACKLOG.default,
                 keepalive: Some(limits::KEEPALIVE_IDLE.default),
+                tls: None,
+                redirect_to_https: None,
+                hsts: None,
             }],
             limits: LimitSettings::default(),
             drain: DrainSettings::default(),
@@ -143,6 +146,7 @@ fn demo_route(path: &str, frames: Option<FrameRules>) -> RouteSettings {
         offers_deflate: frames.is_none(),
         frames,
         first_message: None,
+        client_certificate: None,
     }
 }
 
@@ -210,6 +214,7 @@ fn pool(
         waiting_room: settings.waiting_room,
         retry_budget: settings.retry_budget,
         fates: settings.fates,
+        tls: settings.tls.clone(),
         ..Pool::new(id, &settings.name, settings.policy, members)
     };
     Ok(pool.with_aliases())
@@ -234,5 +239,6 @@ fn route(id: RouteId, settings: &RouteSettings) -> Route {
         offers_deflate: settings.offers_deflate,
         frames: settings.frames.clone().map(Arc::new),
         first_message: settings.first_message.clone().map(Arc::new),
+        client_certificate: settings.client_certificate.clone(),
     }
 }

@@ -4,6 +4,7 @@
 //! and never replaced. The [`Snapshot`] is a whole immutable answer to "what is configured"; control builds
 //! it, workers read it, and a newer one replaces it between two tunnels.
 
+mod client_cert;
 mod ejection;
 mod first;
 mod frames;
@@ -24,6 +25,7 @@ mod standing;
 mod sticky;
 mod table;
 
+pub use client_cert::{ClientCertRules, Pattern, San};
 pub use ejection::{Ejection, Phase};
 pub use first::{Decides, FirstMessage};
 pub use frames::{FrameRules, Heartbeats, OnMiss, Over, RateKey, RateRule, SlowConsumer};

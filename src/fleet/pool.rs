@@ -11,6 +11,7 @@ use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
 use super::sticky::{Alias, Aliases, Sticky};
 use crate::limits;
 use crate::sync::Arc;
+use crate::tls::BackendTls;
 
 /// How a pool chooses. The state that goes with it lives in `balance`, one for each worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -206,6 +207,9 @@ pub struct Pool {
     pub retry_budget: RetryBudget,
     /// What happens to open tunnels when their backend leaves.
     pub fates: Fates,
+    /// What is asked of TLS to its backends; in the clear without it. The control room loads it into what connects and
+    /// hands that to the workers: whoever finds settings here and nothing that was loaded must not connect at all.
+    pub tls: Option<Arc<BackendTls>>,
 }
 
 impl Pool {
@@ -235,6 +239,7 @@ impl Pool {
             waiting_room: WaitingRoom::default(),
             retry_budget: RetryBudget::default(),
             fates: Fates::default(),
+            tls: None,
         }
     }
 

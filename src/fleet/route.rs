@@ -1,7 +1,9 @@
 //! From the host and path of a request to the route that serves it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::client_cert::ClientCertRules;
 use super::first::FirstMessage;
 use super::frames::FrameRules;
 use super::host::{self, HostPattern};
@@ -40,6 +42,8 @@ pub struct Route {
     pub frames: Option<Arc<FrameRules>>,
     /// Whether the client's first message decides where it goes, and how.
     pub first_message: Option<Arc<FirstMessage>>,
+    /// What is asked of clients' certificates, and told of them; usually nothing.
+    pub client_certificate: Option<Box<ClientCertRules>>,
 }
 
 /// All routes of a snapshot, laid out for looking up.
@@ -56,6 +60,8 @@ pub struct RouteTable {
     /// Sorted by name, which is what follows the `*.`.
     under: Box<[Host]>,
     any: Paths,
+    /// In lower case, with dashes for underscores; sorted, none twice.
+    claimed: Box<[Box<str>]>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,7 +91,9 @@ impl RouteTable {
             }
         }
         longest_first(&mut any, &routes);
+        let claimed = claimed(&routes);
         Self {
+            claimed,
             exact: by_host(exact, &routes),
             under: by_host(under, &routes),
             any,
@@ -109,6 +117,13 @@ impl RouteTable {
     /// Every route, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Route> {
         self.routes.iter()
+    }
+
+    /// Names of the fields that tell backends of clients' certificates on any of the routes, in lower case, with dashes
+    /// for underscores. On no route may a client send one of them itself: routes share pools, and a backend cannot see
+    /// by which of them a request has come.
+    pub fn claimed_fields(&self) -> &[Box<str>] {
+        &self.claimed
     }
 
     /// How many routes there are.
@@ -177,6 +192,17 @@ fn by_host(mut entries: Vec<(&str, u16)>, routes: &[Route]) -> Box<[Host]> {
     hosts.collect()
 }
 
+fn claimed(routes: &[Route]) -> Box<[Box<str>]> {
+    let rules = routes
+        .iter()
+        .filter_map(|route| route.client_certificate.as_deref());
+    let names = rules.flat_map(ClientCertRules::fields);
+    let names: BTreeSet<Box<str>> = names
+        .map(|name| name.to_ascii_lowercase().replace('_', "-").into())
+        .collect();
+    names.into_iter().collect()
+}
+
 /// A stable sort: among equal lengths the order of the file stays.
 fn longest_first(paths: &mut Paths, routes: &[Route]) {
     paths.sort_by_key(|&index| std::cmp::Reverse(routes[usize::from(index)].path.len()));
@@ -206,6 +232,7 @@ mod tests {
             offers_deflate: true,
             frames: None,
             first_message: None,
+            client_certificate: None,
         }
     }
 
@@ -219,6 +246,22 @@ mod tests {
     fn found(table: &RouteTable, host: &str, path: &str) -> Option<u16> {
         let host = Some(host).filter(|host| !host.is_empty());
         table.find(host, path).map(|route| route.id.0)
+    }
+
+    #[test]
+    fn a_field_that_one_route_tells_is_claimed_on_all() {
+        let mut routes = vec![route(0, &[], "/"), route(1, &[], "/a"), route(2, &[], "/b")];
+        for (index, verify) in [(1, None), (2, Some("x_client_verify".into()))] {
+            routes[index].client_certificate = Some(Box::new(ClientCertRules {
+                subject_header: Some("X-Client-Subject".into()),
+                verify_header: verify,
+                ..ClientCertRules::default()
+            }));
+        }
+        let table = RouteTable::new(routes);
+        let claimed: Vec<_> = table.claimed_fields().iter().map(|name| &**name).collect();
+        assert_eq!(claimed, ["x-client-subject", "x-client-verify"]);
+        assert!(RouteTable::default().claimed_fields().is_empty());
     }
 
     #[test]

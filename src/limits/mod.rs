@@ -5,11 +5,13 @@ use std::time::Duration;
 mod frames;
 mod questions;
 mod settings;
+mod tls;
 mod tools;
 
 pub use frames::*;
 pub use questions::*;
 pub use settings::*;
+pub use tls::*;
 pub use tools::*;
 
 // --- HTTP heads (security rule 7) ---

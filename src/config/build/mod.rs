@@ -1,8 +1,10 @@
 //! From the tables of the file to ready values: kinds, defaults, and what must agree with what.
 
+mod listeners;
 mod pools;
 mod routes;
 mod sections;
+mod tls;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -14,21 +16,23 @@ use toml::de::DeTable;
 use super::model::Config;
 use super::raw::{Given, Place, Report, Table};
 use super::secret;
+#[cfg(test)]
+pub(super) use tls::CIPHERS;
 
 /// The configuration, unless a part of it is missing. Whether it may be used, the report decides.
 pub(super) fn build(root: &DeTable<'_>, report: &Report<'_>) -> Option<Config> {
     Table::root(root, report).open(|root| {
         let workers = root.section("workers", sections::workers);
         let control = root.section("control", sections::control);
-        let listeners = sections::listeners(root, control.as_ref());
+        let listeners = listeners::listeners(root, control.as_ref());
         let limits = root.section("limits", sections::limits);
         let drain = root.section("drain", sections::drain);
         let pools = pools::pools(root);
-        let routes = routes::routes(root, &pools);
+        let routes = routes::routes(root, &pools, listeners.may_ask);
         Some(Config {
             workers,
             control: control?,
-            listeners,
+            listeners: listeners.list,
             limits,
             drain,
             pools,

@@ -1,12 +1,10 @@
-//! The sections that stand once: workers, control, listeners, limits, drain.
-
-use std::net::SocketAddr;
+//! The sections that stand once: workers, control, limits, drain.
 
 use super::{Distinct, check_length, from_secret_file};
 use crate::config::kind::{self, Kind};
 use crate::config::model::{
-    AccessLog, ControlSettings, Cores, DrainSettings, LimitSettings, Listener, ReceiveBuffers,
-    Steering, WorkerSettings,
+    AccessLog, ControlSettings, Cores, DrainSettings, LimitSettings, ReceiveBuffers, Steering,
+    WorkerSettings,
 };
 use crate::config::raw::{Given, Item, Table, shown_text};
 use crate::config::secret::Token;
@@ -147,81 +145,6 @@ fn token(file: &Item<'_>) -> Option<Token> {
         let found = || format!("{} of something else", Size(content.len() as u64));
         Token::in_file(content).ok_or_else(found)
     })
-}
-
-pub(super) fn listeners(root: &mut Table<'_>, control: Option<&ControlSettings>) -> Vec<Listener> {
-    let mut taken = Distinct::new("an address of its own");
-    let place = root.place().clone();
-    let listeners = root.named("listeners", |name, table| {
-        let addresses = addresses(table, control, &mut taken);
-        check_name(name, table);
-        let backlog = table.value(
-            "backlog",
-            &kind::count(limits::BACKLOG),
-            limits::BACKLOG.default,
-        );
-        let idle = kind::seconds(limits::KEEPALIVE_IDLE).or_word("off");
-        let keepalive = table.value("keepalive", &idle, Some(limits::KEEPALIVE_IDLE.default));
-        Listener {
-            name: name.to_owned(),
-            addresses,
-            backlog,
-            keepalive,
-        }
-    });
-    if listeners.is_empty() {
-        let help = "[listeners.public] with bind = [\"0.0.0.0:8080\"]";
-        root.report().wrong(
-            &place.named("listeners"),
-            "at least one listener",
-            "none",
-            help,
-        );
-    }
-    let addresses = listeners
-        .iter()
-        .map(|listener| listener.addresses.len())
-        .sum();
-    if addresses > limits::LISTEN_ADDRESSES_MAX {
-        check_length(
-            root.report(),
-            &place.named("listeners"),
-            addresses,
-            limits::LISTEN_ADDRESSES_MAX,
-        );
-    }
-    listeners
-}
-
-fn addresses(
-    table: &mut Table<'_>,
-    control: Option<&ControlSettings>,
-    taken: &mut Distinct<SocketAddr>,
-) -> Vec<SocketAddr> {
-    let expected = "a list of addresses such as [\"0.0.0.0:8080\"]";
-    let Some(item) = table.required("bind", expected) else {
-        return Vec::new();
-    };
-    let place = item.place().clone();
-    let items = item.one_or_more();
-    if items.is_empty() {
-        table.report().wrong(&place, expected, "an empty one", "");
-    }
-    let kind = kind::listen_address();
-    let given: Vec<_> = items.iter().filter_map(|item| item.read(&kind)).collect();
-    for address in given.iter().filter(|given| given.value.port() != 0) {
-        taken.admit(address, table.report());
-        if control.is_some_and(|control| control.bind == address.value) {
-            let found = address.value;
-            table.report().wrong(
-                &address.place,
-                "an address of its own",
-                found,
-                "control.bind has it",
-            );
-        }
-    }
-    given.into_iter().map(|given| given.value).collect()
 }
 
 /// Notes a name that could not stand in a metric label or a path.

@@ -16,6 +16,7 @@ use crate::fleet::{
 };
 use crate::health::{ProbeKind, ProbeSettings};
 use crate::limits;
+use crate::tls::{ListenerTls, Roots, Suite};
 use crate::ws::Rate;
 
 const COMPLETE: &str = include_str!("../../../examples/ringway.toml");
@@ -40,7 +41,7 @@ fn every_example_parses() {
         }
         seen += 1;
     }
-    assert!(seen >= 5);
+    assert!(seen >= 6);
 }
 
 /// The complete example as it is, and once for each of its commented blocks with that one taken in. A line of a block
@@ -102,7 +103,7 @@ fn the_complete_example_has_every_setting() {
             *asked.entry(anonymous(&path)).or_default() |= is_there;
         }
     }
-    assert!(asked.len() > 120, "{asked:?}");
+    assert!(asked.len() > 150, "{asked:?}");
     let absent: Vec<_> = asked.iter().filter(|(_, seen)| !**seen).collect();
     assert!(
         absent.is_empty(),
@@ -123,14 +124,14 @@ fn anonymous(path: &str) -> String {
 #[test]
 fn each_commented_block_is_right_and_shows_the_defaults() {
     let all = loaded();
-    assert_eq!(all.len(), 12);
+    assert_eq!(all.len(), 15);
     let tokens = all.iter().filter(|config| config.control.token.is_some());
     assert_eq!(tokens.count(), 1);
     let probes: Vec<_> = all
         .iter()
         .filter_map(|config| config.pools[0].probe.clone())
         .collect();
-    assert_eq!(probes, [ProbeSettings::default()]);
+    assert_eq!(probes, [ProbeSettings::default(), ProbeSettings::default()]);
     let rooms: Vec<_> = all
         .iter()
         .filter_map(|config| config.pools[1].probe.clone())
@@ -165,6 +166,40 @@ fn each_commented_block_is_right_and_shows_the_defaults() {
         *sticky[0], usual,
         "what is left out has the value that is shown"
     );
+}
+
+#[test]
+fn each_commented_block_of_tls_shows_the_defaults() {
+    let all = loaded();
+    let shown = all_of(&all, |config| config.listeners[0].tls.clone());
+    let least = all_of(&all, |config| config.listeners.get(1)?.tls.clone());
+    assert_eq!((shown.len(), least.len()), (1, 1));
+    let mut usual = ListenerTls {
+        clients: shown[0].clients.clone(),
+        ..least[0].clone()
+    };
+    let asks = |tls: &ListenerTls| tls.clients.as_ref().map(|clients| clients.auth);
+    assert_eq!(asks(&least[0]), asks(&shown[0]));
+    assert_eq!(shown[0], usual);
+    usual.clients = None;
+    let hsts = all_of(&all, |config| config.listeners[0].hsts.clone());
+    assert_eq!(hsts, ["max-age=31536000".into()]);
+
+    let pools = all_of(&all, |config| {
+        Some(config.pools[0].clone()).filter(|pool| pool.tls.is_some())
+    });
+    assert_eq!(pools.len(), 1);
+    assert!(pools[0].probe_tls);
+    let tls = pools[0].tls.as_deref().unwrap();
+    assert_eq!(
+        (&tls.roots, &tls.suites[..]),
+        (&Roots::System, &Suite::ALL[..])
+    );
+    assert_eq!(tls.min_version, usual.min_version);
+
+    let rules = all_of(&all, |config| config.routes[0].client_certificate.clone());
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].fields().count(), 4);
 }
 
 /// What each variant of the complete example has of one thing, without those that have none of it.

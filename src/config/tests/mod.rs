@@ -7,6 +7,7 @@ mod print;
 mod ready;
 mod routes;
 mod secrets;
+mod tls;
 
 use super::{Config, parse};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{pools, routes};
+use super::{pools, routes, tls};
 use crate::config::units::Span;
 use crate::config::{AccessLog, Config, Cores, Listener, Steering, load, parse};
 use crate::fleet::PoolId;
@@ -91,6 +91,7 @@ fn print_listener(out: &mut String, listener: &Listener) {
         listener.backlog
     )
     .unwrap();
+    tls::print::listener(out, listener);
 }
 
 #[test]
@@ -101,6 +102,7 @@ fn every_example_reads_back_the_same() {
         "many-pools",
         "origins-and-proxies",
         "frames",
+        "tls",
     ] {
         let path = format!("{}/examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let config = load(path.as_ref()).unwrap();
@@ -115,11 +117,12 @@ pub(super) fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value
 
 proptest! {
     #[test]
-    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes::any::routes(), bound in 1_u32..1_000) {
+    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes::any::routes(), listeners in tls::any::listeners(), bound in 1_u32..1_000) {
         let mut config = super::least();
         config.workers.cores = Cores::List(vec![2, 0]);
         config.workers.steering = Steering::Cpu;
         config.limits.connections_per_source = Some(bound);
+        config.listeners = listeners;
         config.pools = pools;
         config.routes = routes;
         let last = config.pools.len() - 1;

@@ -7,6 +7,7 @@ mod health;
 mod names;
 mod probe;
 mod sticky;
+mod tls;
 
 use super::sections::check_name;
 use super::{Distinct, check_length, from_secret_file, unused};
@@ -60,6 +61,8 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
     let connect = kind::duration(limits::CONNECT_TIMEOUT);
     let answer = kind::duration(limits::ANSWER_TIMEOUT);
     let panic = kind::percent(limits::PANIC_PERCENT);
+    let tls = table.item("tls");
+    let (probe, probe_tls) = probe::probe(table, tls.is_some());
     let slow_start = kind::duration(limits::SLOW_START).or_word("off");
     PoolSettings {
         hashing,
@@ -74,7 +77,9 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
         fates: bounds::fates(table),
         sticky: table.optional("sticky", sticky::sticky).flatten(),
         ejection: health::ejection(table),
-        probe: table.optional("probe", probe::probe),
+        tls: tls.and_then(|item| tls::tls(&item)),
+        probe,
+        probe_tls,
         ..bounds::with_caps(table, usual)
     }
 }

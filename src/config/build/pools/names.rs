@@ -102,7 +102,7 @@ fn dns_name() -> Kind<String> {
 }
 
 /// Letters, digits, dashes inside, and underscores as SRV names have them (RFC 1035, RFC 2782).
-fn is_label(label: &str) -> bool {
+pub(super) fn is_label(label: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=limits::HOST_LABEL_BYTES_MAX).contains(&label.len())
         && label.bytes().all(plain)

@@ -10,7 +10,24 @@ use crate::fleet::HostPattern;
 use crate::health::{HttpProbe, ProbeKind, ProbeSettings, WebSocketProbe};
 use crate::limits;
 
-pub(super) fn probe(table: &mut Table<'_>) -> ProbeSettings {
+/// How the pool is probed, if it is, and whether over TLS. A pool that speaks TLS is also asked so, unless the file says
+/// otherwise.
+pub(super) fn probe(table: &mut Table<'_>, has_tls: bool) -> (Option<ProbeSettings>, bool) {
+    let both = table.optional("probe", |table| {
+        let tls = table.given("tls", &kind::flag());
+        if !has_tls {
+            unused(table.report(), tls.as_ref(), "tls in the pool", "none");
+        }
+        let over_tls = has_tls && tls.is_none_or(|given| given.value);
+        (settings(table), over_tls)
+    });
+    match both {
+        Some((settings, over_tls)) => (Some(settings), over_tls),
+        None => (None, has_tls),
+    }
+}
+
+fn settings(table: &mut Table<'_>) -> ProbeSettings {
     let usual = ProbeSettings::default();
     let what = what(table);
     let interval = kind::duration(limits::PROBE_INTERVAL);

@@ -1,5 +1,6 @@
 //! `[[routes]]`: which host and path lead to which pool.
 
+mod client_certificate;
 mod first_message;
 mod frames;
 mod heartbeat;
@@ -17,7 +18,12 @@ use crate::config::raw::{Given, Item, Table, shown_text};
 use crate::fleet::PoolId;
 use crate::limits;
 
-pub(super) fn routes(root: &mut Table<'_>, pools: &[PoolSettings]) -> Vec<RouteSettings> {
+/// `may_ask`: whether a listener asks clients for certificates.
+pub(super) fn routes(
+    root: &mut Table<'_>,
+    pools: &[PoolSettings],
+    may_ask: bool,
+) -> Vec<RouteSettings> {
     let place = root.place().named("routes");
     let report = root.report();
     let mut names = Distinct::new("a name of its own");
@@ -25,7 +31,7 @@ pub(super) fn routes(root: &mut Table<'_>, pools: &[PoolSettings]) -> Vec<RouteS
     let mut count = 0;
     let routes = root.rows("routes", "a list of tables", |table| {
         count += 1;
-        route(table, pools, &mut names, &mut targets)
+        route(table, (pools, may_ask), &mut names, &mut targets)
     });
     if count == 0 {
         let help = "[[routes]] with path = \"/\" and the name of a pool";
@@ -45,7 +51,7 @@ pub(super) fn routes(root: &mut Table<'_>, pools: &[PoolSettings]) -> Vec<RouteS
 /// Nothing if its target or its pool is wrong, which has then been noted.
 fn route(
     table: &mut Table<'_>,
-    pools: &[PoolSettings],
+    (pools, may_ask): (&[PoolSettings], bool),
     names: &mut Distinct<String>,
     targets: &mut Distinct<String>,
 ) -> Option<RouteSettings> {
@@ -66,6 +72,8 @@ fn route(
     });
     let sight = frames::sight(table, first_message.is_some());
     let frames = frames::frames(table, sight);
+    let certificate = table.item("client_certificate");
+    let certificate = certificate.and_then(|item| client_certificate::rules(&item, may_ask));
     let (hosts, path) = (hosts?, path?);
     let name = target::distinct_name(table, name, (&hosts, &path), (names, targets));
     Some(RouteSettings {
@@ -81,6 +89,7 @@ fn route(
         offers_deflate: sight.offers_deflate,
         frames,
         first_message: first_message.flatten(),
+        client_certificate: certificate,
     })
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::config::tests::print::timeout;
+use crate::config::tests::tls::any::backend_tls;
 use crate::config::{BackendSettings, NameKind, NameSettings, PoolSettings};
 use crate::fleet::{
     Caps, EjectionRules, Fate, Fates, HashKey, Hashing, PathKey, PolicyKind, RetryBudget, SameSite,
@@ -40,8 +41,13 @@ fn pool() -> impl Strategy<Value = PoolSettings> {
         option::of(probe()),
     );
     let bounds = (caps(), waiting_room(), retry_budget(), fates());
-    let pool = (who, tries, health, bounds, option::of(sticky()));
-    pool.prop_map(|(who, tries, health, bounds, sticky)| {
+    let with = (
+        option::of(sticky()),
+        option::of(backend_tls()),
+        any::<bool>(),
+    );
+    let pool = (who, tries, health, bounds, with);
+    pool.prop_map(|(who, tries, health, bounds, (sticky, tls, probe_tls))| {
         let ((policy, hashing), (mut backends, names)) = who;
         if policy == PolicyKind::RoundRobin {
             // Taking turns whatever the weight, it wants them equal.
@@ -60,12 +66,15 @@ fn pool() -> impl Strategy<Value = PoolSettings> {
             panic_percent: health.0,
             slow_start: health.1,
             ejection: health.2,
-            probe: health.3,
+            probe: health.3.clone(),
             caps,
             established_max,
             waiting_room: bounds.1,
             retry_budget: bounds.2,
             fates: bounds.3,
+            // Without a table of probes nothing says that they are in the clear.
+            probe_tls: tls.is_some() && (probe_tls || health.3.is_none()),
+            tls: tls.map(Arc::new),
             ..PoolSettings::new("", policy, backends)
         }
     })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::config::tests::tls;
 use crate::config::units::{Percent, Span};
 use crate::config::{BackendSettings, NameKind, NameSettings, PoolSettings};
 use crate::fleet::{EjectionRules, HashKey, Hashing, PolicyKind, Sticky, Weight};
@@ -29,6 +30,12 @@ pub(in crate::config::tests) fn pool(out: &mut String, pool: &PoolSettings) {
     }
     if let Some(asked) = &pool.probe {
         probe(out, name, asked);
+        if pool.tls.is_some() {
+            writeln!(out, "tls = {}", pool.probe_tls).unwrap();
+        }
+    }
+    if let Some(spoken) = &pool.tls {
+        tls::print::pool(out, name, spoken);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{first_message, frames};
+use crate::config::tests::tls;
 use crate::config::units::Span;
 use crate::config::{PoolSettings, RouteSettings};
 
@@ -52,5 +53,8 @@ pub(in crate::config::tests) fn route(
     frames::print(out, route.frames.as_ref());
     if let Some(first) = &route.first_message {
         first_message::print(out, first, pools);
+    }
+    if let Some(rules) = &route.client_certificate {
+        tls::print::rules(out, rules);
     }
 }
