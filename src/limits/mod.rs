@@ -4,12 +4,14 @@ use std::time::Duration;
 
 mod frames;
 mod questions;
+mod records;
 mod settings;
 mod tls;
 mod tools;
 
 pub use frames::*;
 pub use questions::*;
+pub use records::*;
 pub use settings::*;
 pub use tls::*;
 pub use tools::*;

@@ -4,7 +4,12 @@
 mod records;
 mod settings;
 
-pub use records::{Half, Role, Session};
+pub use records::{
+    ALERT_BYTES_MAX, Alert, FROZEN_BYTES, Frozen, Half, Keys, Role, SEALED_EXTRA_BYTES_MAX,
+    Session, Spent, Unfit, Verdict, sealed_bytes_max, tickets,
+};
+#[doc(hidden)]
+pub use records::{fuzz_open, fuzz_thaw};
 pub use settings::{
     BackendTls, CertificateFiles, ClientAuth, ClientCertificates, ListenerTls, Roots, Suite,
     Tickets, UnknownName, Version,
