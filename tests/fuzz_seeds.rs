@@ -11,6 +11,7 @@ const BODIES: &[(&str, Body)] = &[
     ("config", ringway::config::fuzz_config),
     ("first_message", ringway::upstream::fuzz_first_message),
     ("http_head", ringway::http::fuzz_head),
+    ("tls_door", ringway::tls::fuzz_door),
     ("tls_open", ringway::tls::fuzz_open),
     ("tls_thaw", ringway::tls::fuzz_thaw),
     ("utf8", ringway::simd::fuzz_text),

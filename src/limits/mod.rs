@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 mod frames;
+mod handshakes;
 mod questions;
 mod records;
 mod settings;
@@ -10,6 +11,7 @@ mod tls;
 mod tools;
 
 pub use frames::*;
+pub use handshakes::*;
 pub use questions::*;
 pub use records::*;
 pub use settings::*;
