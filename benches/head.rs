@@ -51,6 +51,7 @@ fn request(criterion: &mut Criterion) {
         scheme: "https",
         local: ([192, 0, 2, 2], 443).into(),
         hidden_cookie: None,
+        claimed: &[],
         offers_deflate: true,
     };
     let mut out = Vec::with_capacity(2 * UPGRADE.len());

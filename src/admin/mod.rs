@@ -15,7 +15,7 @@ pub fn service() -> crate::control::Service {
     |listener, parts| {
         let crate::control::ControlParts {
             workers,
-            backends,
+            samples,
             control,
             draining,
             fleet,
@@ -25,7 +25,7 @@ pub fn service() -> crate::control::Service {
             listener,
             AdminState {
                 workers,
-                backends,
+                samples,
                 control,
                 draining,
                 fleet,

@@ -16,7 +16,7 @@ use super::fleet;
 use crate::config::Token;
 use crate::control::FleetHandle;
 use crate::limits::{ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX};
-use crate::metrics::{self, BackendSample, ControlCounters, Extra, RULES, WorkerCounters};
+use crate::metrics::{self, ControlCounters, Extra, RULES, Samples, WorkerCounters};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::proc::ProcessUsage;
 use crate::ws::Rule;
@@ -25,8 +25,8 @@ use crate::ws::Rule;
 pub struct AdminState {
     /// Each worker's counters; the place is the worker's number.
     pub workers: Vec<Arc<WorkerCounters>>,
-    /// Reads one row a backend from the slot table.
-    pub backends: Box<dyn Fn() -> Vec<BackendSample> + Send + Sync>,
+    /// Reads a row for each backend and each certificate.
+    pub samples: Box<dyn Fn() -> Samples + Send + Sync>,
     /// What the control thread counts; scrapes are counted here.
     pub control: Arc<ControlCounters>,
     /// Raised by the supervisor when Ringway goes down, and never lowered.
@@ -61,12 +61,13 @@ async fn serve_bounded(listener: Bounded, state: AdminState) -> io::Result<()> {
 }
 
 async fn metrics_text(State(state): State<Arc<AdminState>>) -> Response {
-    let backends = (state.backends)();
+    let samples = (state.samples)();
     let process = ProcessUsage::read().ok();
     let rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.label()).collect();
     let extra = Extra {
         rules: &rules,
-        backends: &backends,
+        backends: &samples.backends,
+        certificates: &samples.certificates,
         control: Some(&state.control),
         process: process.as_ref(),
         draining: is_draining(&state),
@@ -113,6 +114,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
+    use crate::metrics::BackendSample;
 
     struct Fixture {
         address: SocketAddr,
@@ -135,13 +137,14 @@ mod tests {
         worker.accepted.add(3);
         let state = AdminState {
             workers: vec![worker],
-            backends: Box::new(|| {
-                vec![BackendSample {
+            samples: Box::new(|| Samples {
+                backends: vec![BackendSample {
                     pool: "chat".into(),
                     backend: "10.0.0.11:9000".into(),
                     established: 4,
                     ..BackendSample::default()
-                }]
+                }],
+                ..Samples::default()
             }),
             control: Arc::default(),
             draining: Arc::clone(&draining),

@@ -34,8 +34,9 @@ enum Command {
     Run(RunArgs),
     /// Check a configuration and print every mistake in it.
     ///
-    /// Each mistake is one line: file, line, setting, what was expected, what was found. The exit code is 1 if there
-    /// is any. Nothing is started, so whether addresses are free is not asked.
+    /// Each mistake is one line: file, line, setting, what was expected, what was found. Certificates, keys and what
+    /// else TLS goes by are loaded too. The exit code is 1 if there is any mistake. Nothing is started, so whether
+    /// addresses are free is not asked.
     #[command(after_help = "Example:\n  ringway check -c ringway.toml")]
     Check {
         /// The configuration.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config};
+use crate::control;
 
-/// Prints one line about a file that is right to standard output, or each of its mistakes to standard error.
-/// The exit code is 0 or 1.
+/// Prints one line about a file that is right to standard output, or each of its mistakes to standard error. A file that
+/// names certificates and the like is right only if they can be loaded. The exit code is 0 or 1.
 #[expect(
     clippy::print_stdout,
     reason = "the summary is what the command is asked for"
@@ -18,6 +19,13 @@ use crate::config::{self, Config};
 pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
     match config::load(path) {
         Ok(config) => {
+            let mistakes = control::check_tls(&config);
+            if !mistakes.is_empty() {
+                for mistake in mistakes {
+                    eprintln!("{}: {mistake}", path.display());
+                }
+                return Ok(ExitCode::FAILURE);
+            }
             println!("{}: ok, {}", path.display(), summary(&config));
             Ok(ExitCode::SUCCESS)
         }
@@ -51,6 +59,7 @@ fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::papers::Papers;
 
     fn example(name: &str) -> String {
         format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -80,5 +89,23 @@ mod tests {
             code("no-such-file.toml"),
             format!("{:?}", ExitCode::FAILURE)
         );
+    }
+
+    #[test]
+    fn a_file_is_right_only_if_its_certificates_can_be_loaded() {
+        let papers = Papers::new();
+        let files = papers.certificate("chat", &["chat.example"]);
+        let text = format!(
+            "[listeners.public]\nbind = \"127.0.0.1:0\"\n[listeners.public.tls]\n\
+             certificates = [{{ chain = \"{}\", key = \"{}\" }}]\n\
+             [pools.chat]\nbackends = [\"127.0.0.1:9\"]\n[[routes]]\npool = \"chat\"\n",
+            files.chain.display(),
+            files.key.display()
+        );
+        let file = papers.file("ringway.toml", &text);
+        let code = || format!("{:?}", check(&file).unwrap());
+        assert_eq!(code(), format!("{:?}", ExitCode::SUCCESS));
+        papers.file("chat.key", "");
+        assert_eq!(code(), format!("{:?}", ExitCode::FAILURE));
     }
 }

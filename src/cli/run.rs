@@ -9,6 +9,7 @@ use clap::Args;
 use crate::admin;
 use crate::config;
 use crate::control::{Outcome, Running, Signals};
+use crate::sys;
 
 /// Run the balancer.
 ///
@@ -52,6 +53,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         running.cores,
         running.shape.label()
     );
+    if sys::dumps_are_off() {
+        eprintln!("core dumps are off: keys of TLS are in memory");
+    }
     eprintln!("metrics on http://{}/metrics", running.control);
     let outcome = running.wait();
     eprintln!("{}", farewell(outcome));

@@ -65,6 +65,7 @@ impl Config {
             pools,
             routes: RouteTable::new(routes.collect()),
             trusted_proxies: self.limits.trusted_proxies.clone(),
+            doors: Vec::new(),
             head_timeout: self.limits.head_timeout,
             source_limits: SourceLimits {
                 connections: self.limits.connections_per_source,
@@ -72,6 +73,12 @@ impl Config {
                 new_connections_per_second: self.limits.new_connections_per_source_per_second,
             },
         })
+    }
+
+    /// Whether any listener or pool speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        let listeners = self.listeners.iter().any(|listener| listener.tls.is_some());
+        listeners || self.pools.iter().any(|pool| pool.tls.is_some())
     }
 
     /// The settings in which this configuration and `other` differ and which only a restart can change, by their
@@ -173,8 +180,10 @@ fn demo_rules() -> FrameRules {
 }
 
 /// The listeners by their names: in which order the file has them says nothing.
-fn by_name(listeners: &[Listener]) -> BTreeMap<&str, &Listener> {
-    let named = listeners.iter().map(|one| (one.name.as_str(), one));
+fn by_name(listeners: &[Listener]) -> BTreeMap<&str, impl PartialEq + use<'_>> {
+    // How a listener speaks TLS, and what it says about it, follows a reload.
+    let socket = |one: &Listener| (one.addresses.clone(), one.backlog, one.keepalive);
+    let named = listeners.iter().map(|one| (one.name.as_str(), socket(one)));
     named.collect()
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::vault::{Vault, VaultErrors, keep_secrets};
 use crate::clock::Now;
 use crate::config::{Config, Cores, ReceiveBuffers, Steering};
 use crate::fleet::{Registry, SlotTable, Snapshot, TableFull};
@@ -64,6 +65,9 @@ pub enum StartError {
     /// There are more backends than slots.
     #[error(transparent)]
     Table(#[from] TableFull),
+    /// Certificates, keys or the like cannot be loaded.
+    #[error(transparent)]
+    Tls(#[from] VaultErrors),
     /// Anything else the system refused.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -91,6 +95,7 @@ pub(super) struct Launch {
     pub(super) table: Arc<SlotTable>,
     /// What a worker that is started anew begins with.
     pub(super) snapshot: Arc<Snapshot>,
+    pub(super) vault: Vault,
 }
 
 impl Launch {
@@ -107,10 +112,15 @@ impl Launch {
             StartError::System("cannot raise the limit of locked memory", error)
         })?;
         locked_memory(locked, cores.len(), sys::proc::may_lock_memory())?;
+        keep_secrets(config)
+            .map_err(|error| StartError::System("cannot turn core dumps off", error))?;
+        let vault = Vault::load(config, &Vault::default(), Now::read())?;
         let listeners = listeners(config, &cores)?;
         let table = Arc::new(SlotTable::new(limits::SLOT_ROWS_MAX));
         let mut registry = Registry::new(Arc::clone(&table));
-        let snapshot = Arc::new(config.snapshot(&mut registry)?);
+        let mut snapshot = config.snapshot(&mut registry)?;
+        vault.furnish(config, config, &mut snapshot);
+        let snapshot = Arc::new(snapshot);
         let buffers = BufferOptions {
             shape,
             count: config.workers.buffers,
@@ -124,6 +134,7 @@ impl Launch {
             features,
             table,
             snapshot,
+            vault,
         };
         Ok((launch, registry))
     }

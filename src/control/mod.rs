@@ -6,6 +6,8 @@ pub mod log_writer;
 mod names;
 mod overseer;
 mod pairs;
+#[cfg(test)]
+pub(crate) mod papers;
 mod probe;
 mod requests;
 mod running;
@@ -14,6 +16,7 @@ pub mod signals;
 mod supervisor;
 mod team;
 mod tunnels;
+mod vault;
 
 pub use launch::StartError;
 pub use overseer::{BackendRow, Change, ChangeRefused, ProbeRow};
@@ -22,4 +25,7 @@ pub use running::{ControlParts, Outcome, Running, Service, Signals};
 pub use tunnels::{
     AskRefused, Carried, NoTunnelId, OpenTunnel, SeenFrame, TunnelId, TunnelList, TunnelQuery,
     TunnelTail,
+};
+pub use vault::{
+    Life, ShownCertificate, TlsReport, VaultError, VaultErrors, check_tls, examine_tls,
 };

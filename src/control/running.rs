@@ -14,7 +14,7 @@ use super::requests::FleetHandle;
 use super::supervisor::{Beginnings, Supervisor};
 use crate::config::{Config, Token};
 use crate::limits;
-use crate::metrics::{BackendSample, ControlCounters, WorkerCounters};
+use crate::metrics::{ControlCounters, Samples, WorkerCounters};
 use crate::ring::Shape;
 use crate::sync::{Arc, AtomicBool};
 use crate::worker::Command;
@@ -23,8 +23,8 @@ use crate::worker::Command;
 pub struct ControlParts {
     /// Each worker's counters.
     pub workers: Vec<Arc<WorkerCounters>>,
-    /// Reads one row a backend from the slot table.
-    pub backends: Box<dyn Fn() -> Vec<BackendSample> + Send + Sync>,
+    /// Reads a row for each backend and each certificate.
+    pub samples: Box<dyn Fn() -> Samples + Send + Sync>,
     /// What the control thread counts.
     pub control: Arc<ControlCounters>,
     /// Raised when Ringway goes down.

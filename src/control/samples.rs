@@ -1,23 +1,45 @@
-//! What `/metrics` shows of the backends: each one's row in the slot table, in plain values.
+//! What `/metrics` shows of the fleet: each backend's row in the slot table and each listener's certificates, in plain
+//! values.
 
 use arc_swap::ArcSwap;
 
 use crate::clock::Now;
-use crate::fleet::{Member, SlotTable, Snapshot};
+use crate::fleet::{Door, Member, SlotTable, Snapshot};
 use crate::health;
-use crate::metrics::{BackendFailure, BackendSample};
+use crate::metrics::{BackendFailure, BackendSample, CertificateSample, Samples};
 use crate::sync::Arc;
 
 /// Reads the rows of whatever snapshot is current.
 pub(super) fn samples_of(
     current: &Arc<ArcSwap<Snapshot>>,
     table: &Arc<SlotTable>,
-) -> Box<dyn Fn() -> Vec<BackendSample> + Send + Sync> {
+) -> Box<dyn Fn() -> Samples + Send + Sync> {
     let (current, table) = (Arc::clone(current), Arc::clone(table));
-    Box::new(move || samples(&current.load(), &table, Now::read()))
+    Box::new(move || {
+        let snapshot = current.load();
+        Samples {
+            backends: backends(&snapshot, &table, Now::read()),
+            certificates: certificates(&snapshot.doors),
+        }
+    })
 }
 
-fn samples(snapshot: &Snapshot, table: &SlotTable, now: Now) -> Vec<BackendSample> {
+/// Each listener's certificates, once: its addresses stand side by side, each with a door of its own.
+fn certificates(doors: &[Door]) -> Vec<CertificateSample> {
+    let mut shown: Vec<_> = doors.iter().filter_map(|door| door.tls.as_ref()).collect();
+    shown.dedup_by(|one, before| one.listener == before.listener);
+    let each = shown.into_iter().flat_map(|door| {
+        let facts = door.certificates.iter();
+        facts.map(|fact| CertificateSample {
+            listener: door.listener.to_string(),
+            certificate: fact.chain_path.display().to_string(),
+            not_after: fact.not_after,
+        })
+    });
+    each.collect()
+}
+
+fn backends(snapshot: &Snapshot, table: &SlotTable, now: Now) -> Vec<BackendSample> {
     let members = snapshot.pools.iter().flat_map(|pool| {
         let name = &pool.name;
         pool.backends.iter().map(move |member| (name, member))
@@ -72,7 +94,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::{BackendId, Ejection, Phase, Standing, State, Weight};
+    use crate::control::papers::Papers;
+    use crate::fleet::{BackendId, Ejection, Phase, Standing, State, TlsDoor, Weight};
+    use crate::tls::{
+        Acceptor, CertificateFiles, ListenerTls, Suite, TicketKeys, Tickets, UnknownName, Version,
+    };
 
     #[test]
     fn a_sample_says_all_that_the_row_knows() {
@@ -129,6 +155,56 @@ mod tests {
                 ended: 2,
                 ended_abnormally: 1,
             }
+        );
+    }
+
+    #[test]
+    fn a_listener_with_two_addresses_shows_each_certificate_once() {
+        let papers = Papers::new();
+        let settings = |certificates| ListenerTls {
+            certificates,
+            unknown_name: UnknownName::Default,
+            min_version: Version::Tls12,
+            suites: Suite::ALL.to_vec(),
+            tickets: Tickets::Off,
+            clients: None,
+            handshake_timeout: Duration::from_secs(10),
+        };
+        let door = |listener: &str, certificates| {
+            let tickets = TicketKeys::load(&Tickets::Off, Now::from_nanos(0)).unwrap();
+            let loaded = Acceptor::load(&settings(certificates), &tickets).unwrap();
+            Door {
+                tls: Some(TlsDoor {
+                    acceptor: loaded.acceptor,
+                    handshake_timeout: Duration::from_secs(10),
+                    hsts: None,
+                    listener: listener.into(),
+                    certificates: loaded.certificates.into(),
+                }),
+                redirect_to_https: None,
+            }
+        };
+        let chat = papers.certificate_in("chat", &["chat.example"], (2020, 2030));
+        let shop = papers.certificate_in("shop", &["shop.example"], (2020, 2031));
+        let public = door("public", vec![chat.clone(), shop.clone()]);
+        let doors = [
+            public.clone(),
+            public,
+            Door::default(),
+            door("devices", vec![chat.clone()]),
+        ];
+        let row = |listener: &str, files: &CertificateFiles, not_after| CertificateSample {
+            listener: listener.to_owned(),
+            certificate: files.chain.display().to_string(),
+            not_after,
+        };
+        assert_eq!(
+            certificates(&doors),
+            [
+                row("public", &chat, 1_893_456_000),
+                row("public", &shop, 1_924_992_000),
+                row("devices", &chat, 1_893_456_000),
+            ]
         );
     }
 }

@@ -57,6 +57,7 @@ type Writer = (LogWriter, Arc<EventFd>);
 pub(super) struct Supervisor {
     team: Team,
     overseer: Overseer,
+    counters: Arc<ControlCounters>,
     /// Where the configuration came from, for a reload.
     file: Option<PathBuf>,
     current: Arc<ArcSwap<Snapshot>>,
@@ -121,28 +122,27 @@ impl Supervisor {
         let (requests, requests_inbox) = mpsc::unbounded_channel();
         let (exits, exits_inbox) = mpsc::unbounded_channel();
         let counters = Arc::new(ControlCounters::default());
-        let snapshot = Arc::clone(&launch.snapshot);
+        let (snapshot, vault) = (Arc::clone(&launch.snapshot), launch.vault.clone());
         let names = NameBook::default();
         names.follow(&snapshot);
         let writer = log_writer(config, &names, &counters)?;
         let bell = writer.as_ref().map(|(_, bell)| Arc::clone(bell));
         let (team, drains) = Team::start(launch, config, bell, exits)?;
         let log = writer.map(|(writer, _)| LogTask::start(writer, drains));
-        let workers = team.launch().cores.len();
         let (overseer, events) = Overseer::start(
             config.clone(),
             registry,
-            Arc::clone(&snapshot),
-            workers,
+            (Arc::clone(&snapshot), vault),
+            team.launch().cores.len(),
             resolver,
         );
-        let (fleet, fleet_inbox) = FleetHandle::new(workers, names.clone());
+        let (fleet, fleet_inbox) = FleetHandle::new(team.launch().cores.len(), names.clone());
         let draining = Arc::new(AtomicBool::new(false));
         let current = Arc::new(ArcSwap::new(snapshot));
         let parts = ControlParts {
             workers: team.counters(),
-            backends: samples_of(&current, &team.launch().table),
-            control: counters,
+            samples: samples_of(&current, &team.launch().table),
+            control: Arc::clone(&counters),
             draining: Arc::clone(&draining),
             fleet: fleet.clone(),
             token: config.control.token.clone(),
@@ -151,6 +151,7 @@ impl Supervisor {
         let supervisor = Self {
             team,
             overseer,
+            counters,
             file,
             current,
             names,
@@ -208,7 +209,12 @@ impl Supervisor {
                     let news = self.overseer.heard(event, Now::read());
                     self.tell(news);
                 }
-                Wake::Tick => self.overseer.look(Now::read()),
+                Wake::Tick => {
+                    let now = Now::read();
+                    self.overseer.look(now);
+                    let news = self.overseer.look_at_files(&self.counters, now);
+                    self.tell(news);
+                }
             }
             self.close_what_left();
         }

@@ -41,7 +41,7 @@ pub use registry::{Registry, TableFull};
 pub use route::{Route, RouteTable};
 pub use rules::{Caps, EjectionRules, Fate, Fates, RetryBudget, WaitingRoom};
 pub use slot::{Ends, Load};
-pub use snapshot::{Snapshot, SourceLimits};
+pub use snapshot::{Door, Snapshot, SourceLimits, TlsDoor};
 pub use standing::{Standing, State};
 pub use sticky::{Alias, Aliases, SameSite, Secret, Sticky};
 pub use table::SlotTable;

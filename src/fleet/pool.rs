@@ -11,7 +11,7 @@ use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
 use super::sticky::{Alias, Aliases, Sticky};
 use crate::limits;
 use crate::sync::Arc;
-use crate::tls::BackendTls;
+use crate::tls::{BackendTls, Connector};
 
 /// How a pool chooses. The state that goes with it lives in `balance`, one for each worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -210,6 +210,8 @@ pub struct Pool {
     /// What is asked of TLS to its backends; in the clear without it. The control room loads it into what connects and
     /// hands that to the workers: whoever finds settings here and nothing that was loaded must not connect at all.
     pub tls: Option<Arc<BackendTls>>,
+    /// What was loaded from those settings.
+    pub connector: Option<Connector>,
 }
 
 impl Pool {
@@ -240,6 +242,7 @@ impl Pool {
             retry_budget: RetryBudget::default(),
             fates: Fates::default(),
             tls: None,
+            connector: None,
         }
     }
 
@@ -275,6 +278,13 @@ impl Member {
             weight,
             priority: 0,
         }
+    }
+
+    /// The host that its certificate is for, unless its pool says another: its name without the port.
+    pub fn host(&self) -> &str {
+        let host = self.name.rsplit_once(':');
+        let host = host.map_or(&*self.name, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 }
 

@@ -7,31 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use super::cookie;
 use super::fields::{Body, Fields, Occurrence};
 use super::upgrade::deflate_offers;
-use super::{Confirmed, RequestHead, ResponseHead, Version};
-
-/// What we know about the hop a request came over.
-#[derive(Debug, Clone, Copy)]
-pub struct Hop<'a> {
-    /// Who is connected to us.
-    pub peer: IpAddr,
-    /// Whether `peer` is one of the trusted proxies.
-    pub trusted: bool,
-    /// `http` or `https`, as the listener speaks it.
-    pub scheme: &'a str,
-    /// The address the peer connected to.
-    pub local: SocketAddr,
-    /// A cookie that is between the client and us, kept from the backend.
-    pub hidden_cookie: Option<&'a str>,
-    /// Whether the backend is offered the permessage-deflate that the client offers.
-    pub offers_deflate: bool,
-}
+use super::{Confirmed, Hop, RequestHead, ResponseHead, Version};
 
 /// Writes the upgrade that a backend gets. Of the extensions only permessage-deflate is offered on: a backend
 /// that took another would have to be refused by [`super::verify_101`].
 pub fn render_upgrade(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) {
     request_line(head, Version::Http11, out);
     end_to_end(head.fields(), hop.hidden_cookie, out, |name| {
-        is_set_by_us(name, hop.trusted) || same_name(name, "sec-websocket-extensions")
+        is_set_by_us(name, hop) || same_name(name, "sec-websocket-extensions")
     });
     if hop.offers_deflate {
         list(
@@ -50,7 +33,7 @@ pub fn render_upgrade(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) 
 pub fn render_plain(head: &RequestHead<'_>, hop: &Hop<'_>, out: &mut Vec<u8>) {
     request_line(head, head.version(), out);
     end_to_end(head.fields(), hop.hidden_cookie, out, |name| {
-        is_set_by_us(name, hop.trusted)
+        is_set_by_us(name, hop)
     });
     framing(head.body(), out);
     out.extend_from_slice(b"Connection: close\r\n");
@@ -141,9 +124,10 @@ fn is_of_this_hop(name: &str) -> bool {
 
 /// Fields of a request that we set ourselves. From a stranger, everything that says where a request came from
 /// goes; a trusted proxy may tell more than we do.
-fn is_set_by_us(name: &str, trusted: bool) -> bool {
+fn is_set_by_us(name: &str, hop: &Hop<'_>) -> bool {
     OURS.iter().any(|other| same_name(name, other))
-        || (!trusted && (same_name(name, "x-real-ip") || is_x_forwarded(name)))
+        || hop.claimed.iter().any(|other| same_name(name, other))
+        || (!hop.trusted && (same_name(name, "x-real-ip") || is_x_forwarded(name)))
 }
 
 /// Fields that a `Connection` option cannot delete.
@@ -304,6 +288,7 @@ mod tests {
             scheme: "https",
             local: "192.0.2.2:443".parse().unwrap(),
             hidden_cookie: None,
+            claimed: &[],
             offers_deflate: true,
         }
     }

@@ -53,6 +53,7 @@ fn check_request(bytes: &[u8]) {
             scheme: "https",
             local: ([192, 0, 2, 2], 443).into(),
             hidden_cookie: trusted.then_some("a"),
+            claimed: &[],
             offers_deflate: true,
         };
         let mut out = Vec::new();

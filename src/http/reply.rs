@@ -24,6 +24,16 @@ pub enum Methods {
 /// Writes the whole response. `detail` may hold words of a stranger: only printable ASCII is passed on, and
 /// only so much. Without a detail the reply says what the refusal means in general.
 pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mut Vec<u8>) {
+    render_refusal_with(refusal, detail, (methods, None), out);
+}
+
+/// Like [`render_refusal`], with a value for `Strict-Transport-Security` if it goes out over TLS.
+pub fn render_refusal_with(
+    refusal: Refusal,
+    detail: &str,
+    (methods, hsts): (Methods, Option<&str>),
+    out: &mut Vec<u8>,
+) {
     let (code, reason) = line(refusal);
     let detail = if detail.is_empty() {
         meaning(refusal)
@@ -41,6 +51,12 @@ pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mu
         body.len(),
     );
     debug_assert!(outcome.is_ok(), "a vector takes every byte");
+    if code == 308 {
+        // Where to is the detail, whole: a part of a target is another one.
+        out.extend_from_slice(b"Location: ");
+        out.extend(detail.chars().map(printable));
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(match code {
         // RFC 9110 section 15.5.6: it lists what the route takes.
         405 if methods == Methods::GetAndHead => b"Allow: GET, HEAD\r\n".as_slice(),
@@ -50,6 +66,11 @@ pub fn render_refusal(refusal: Refusal, detail: &str, methods: Methods, out: &mu
         429 | 503 => b"Retry-After: 5\r\n",
         _ => b"",
     });
+    if let Some(hsts) = hsts {
+        out.extend_from_slice(b"Strict-Transport-Security: ");
+        out.extend_from_slice(hsts.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
     if code != 426 {
         out.extend_from_slice(b"Connection: close\r\n");
     }
@@ -74,24 +95,39 @@ pub fn render_own_101(expected: &Expected, subprotocol: Option<&str>, out: &mut 
 
 const fn line(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
+        Refusal::RedirectToHttps => (308, "Permanent Redirect"),
         Refusal::BadRequest
         | Refusal::BadUpgrade
         | Refusal::FirstMessageTimeout
-        | Refusal::FirstMessageRefused => (400, "Bad Request"),
-        Refusal::OriginForbidden => (403, "Forbidden"),
+        | Refusal::FirstMessageRefused
+        | Refusal::PlainHttp
+        | Refusal::NotTls
+        | Refusal::TlsNoSharedVersion
+        | Refusal::TlsNoSharedSuite
+        | Refusal::TlsUnknownName
+        | Refusal::TlsNoSharedProtocol
+        | Refusal::TlsBadClientCertificate
+        | Refusal::TlsNoClientCertificate
+        | Refusal::TlsAlert
+        | Refusal::TlsProtocol => (400, "Bad Request"),
+        Refusal::CertificateForbidden | Refusal::OriginForbidden => (403, "Forbidden"),
         Refusal::NoRoute => (404, "Not Found"),
         Refusal::MethodNotAllowed => (405, "Method Not Allowed"),
-        Refusal::HeadTimeout => (408, "Request Timeout"),
+        Refusal::HeadTimeout | Refusal::TlsTimeout => (408, "Request Timeout"),
         Refusal::UriTooLong => (414, "URI Too Long"),
         Refusal::UpgradeRequired => (426, "Upgrade Required"),
         Refusal::SourceLimited => (429, "Too Many Requests"),
         Refusal::HeadTooLarge => (431, "Request Header Fields Too Large"),
-        Refusal::BadBackendAnswer | Refusal::BackendClosed => (502, "Bad Gateway"),
+        Refusal::BadBackendAnswer | Refusal::BackendClosed | Refusal::BackendTls => {
+            (502, "Bad Gateway")
+        }
         Refusal::NoBackend
         | Refusal::BackendsFull
         | Refusal::WaitingTimeout
         | Refusal::NoResources
         | Refusal::WorkerFull
+        | Refusal::TlsHandshakesFull
+        | Refusal::TlsInternal
         | Refusal::Draining => (503, "Service Unavailable"),
         Refusal::ConnectTimeout | Refusal::AnswerTimeout => (504, "Gateway Timeout"),
     }
@@ -100,6 +136,7 @@ const fn line(refusal: Refusal) -> (u16, &'static str) {
 /// What a refusal means, for a reader who knows nothing of the inside.
 pub const fn meaning(refusal: Refusal) -> &'static str {
     match refusal {
+        Refusal::RedirectToHttps => "this service is spoken to over https",
         Refusal::BadRequest => "the request is not valid HTTP/1.1",
         Refusal::BadUpgrade => "the WebSocket handshake is malformed",
         Refusal::OriginForbidden => "this origin may not connect here",
@@ -118,6 +155,25 @@ pub const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::NoResources => "the server is out of resources",
         Refusal::WorkerFull => "the server is full",
         Refusal::Draining => "the server is going down",
+        Refusal::BackendTls => "the TLS handshake with the backend failed",
+        Refusal::PlainHttp => {
+            "plain HTTP was sent to a port that speaks TLS: use https:// or wss://"
+        }
+        Refusal::NotTls => "what came is no TLS",
+        Refusal::TlsNoSharedVersion => "no TLS version is known to both sides",
+        Refusal::TlsNoSharedSuite => {
+            "no cipher, key exchange or kind of key is known to both sides"
+        }
+        Refusal::TlsUnknownName => "no certificate is for this host",
+        Refusal::TlsNoSharedProtocol => "only HTTP/1.1 is spoken here",
+        Refusal::TlsBadClientCertificate => "the client's certificate is not good here",
+        Refusal::TlsNoClientCertificate => "a client certificate is required",
+        Refusal::TlsAlert => "the client ended the TLS handshake",
+        Refusal::TlsProtocol => "the TLS handshake broke the protocol",
+        Refusal::TlsTimeout => "the TLS handshake was not over in time",
+        Refusal::TlsHandshakesFull => "too many TLS handshakes are under way",
+        Refusal::TlsInternal => "the TLS handshake failed on our side",
+        Refusal::CertificateForbidden => "this route asks for another client certificate",
         Refusal::FirstMessageTimeout => "no message came in time",
         Refusal::FirstMessageRefused => "the first message does not say where to go",
         Refusal::ConnectTimeout => "no backend took the connection in time",

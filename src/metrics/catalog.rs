@@ -1,8 +1,8 @@
 //! Every metric there is: one table of names, helps, types, labels and the cell each value is read from.
 
 use super::metric::{
-    FLOW_DIRECTION, FLOW_SIDE, FlowSource, Metric, POOL_BACKEND, Source, WORKER, WORKER_DIRECTION,
-    WORKER_REASON, counter, flow, gauge, times,
+    FLOW_DIRECTION, FLOW_SIDE, FlowSource, LISTENER_CERTIFICATE, Metric, POOL_BACKEND, Source,
+    WORKER, WORKER_DIRECTION, WORKER_REASON, counter, flow, gauge, times,
 };
 use super::{BackendFailure, EndReason, Refusal};
 
@@ -46,6 +46,30 @@ pub const CATALOG: &[Metric] = &[
             |worker| &worker.refused,
             |place| Refusal::ALL[place].label(),
         ),
+    ),
+    counter(
+        "ringway_tls_full_handshakes_total",
+        "Full TLS handshakes with clients.",
+        WORKER,
+        Source::Worker(|worker| worker.tls_full.get()),
+    ),
+    counter(
+        "ringway_tls_resumed_handshakes_total",
+        "TLS handshakes with clients that resumed an earlier session.",
+        WORKER,
+        Source::Worker(|worker| worker.tls_resumed.get()),
+    ),
+    gauge(
+        "ringway_tls_handshakes_open",
+        "TLS handshakes with clients under way now.",
+        WORKER,
+        Source::Worker(|worker| worker.tls_handshakes_open.get()),
+    ),
+    counter(
+        "ringway_tls_backend_handshakes_total",
+        "TLS handshakes with backends that succeeded.",
+        WORKER,
+        Source::Worker(|worker| worker.tls_backends.get()),
     ),
     counter(
         "ringway_handshakes_abandoned_total",
@@ -365,6 +389,25 @@ pub const CATALOG: &[Metric] = &[
         "Writes of the access log that failed.",
         &[],
         Source::Control(|control| control.log_write_errors.get()),
+    ),
+    // --- TLS files ---
+    gauge(
+        "ringway_tls_certificate_not_after_seconds",
+        "Until when this certificate is good, in seconds since the Unix epoch.",
+        LISTENER_CERTIFICATE,
+        Source::Certificate(|certificate| certificate.not_after),
+    ),
+    counter(
+        "ringway_tls_loads_total",
+        "Times certificates and the like were loaded again because their files had changed.",
+        &[],
+        Source::Control(|control| control.tls_loads.get()),
+    ),
+    counter(
+        "ringway_tls_load_failures_total",
+        "Times changed files of certificates and the like could not be loaded, so that the old ones stayed.",
+        &[],
+        Source::Control(|control| control.tls_load_failures.get()),
     ),
     // --- The process ---
     counter(

@@ -11,6 +11,10 @@ pub struct ControlCounters {
     pub log_write_errors: Counter,
     /// Access-log lines that those failed writes lost.
     pub log_lines_lost: Counter,
+    /// Times certificates and what goes with them were loaded again because their files had changed.
+    pub tls_loads: Counter,
+    /// Times that failed, and the old ones stayed.
+    pub tls_load_failures: Counter,
     /// Scrapes of `/metrics` answered.
     pub scrapes: Counter,
 }

@@ -31,6 +31,24 @@ impl Counter {
     }
 }
 
+/// A counter for each of a list of reasons, however long the list is.
+#[derive(Debug)]
+pub struct ByReason<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for ByReason<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for ByReason<N> {
+    type Target = [Counter];
+
+    fn deref(&self) -> &[Counter] {
+        &self.0
+    }
+}
+
 /// A number that rises and falls and is never below zero. Exactly one thread may write it.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);

@@ -1,6 +1,6 @@
 //! What a metric is: its name, its type, its labels, and where its values are read.
 
-use super::text::BackendSample;
+use super::text::{BackendSample, CertificateSample};
 use super::{
     ControlCounters, Counter, FlowSide, FlowTraffic, HistogramReading, Traffic, WorkerCounters,
 };
@@ -64,6 +64,8 @@ pub(super) enum Source {
     BackendFailures,
     /// Always 1 for each backend, with its state as a label.
     BackendState,
+    /// One value a certificate of a listener.
+    Certificate(fn(&CertificateSample) -> i64),
     /// What is counted for each pair of route and backend, over all workers.
     Flow(FlowSource),
     /// One value of the control thread.
@@ -100,6 +102,7 @@ pub(super) const WORKER: &[&str] = &["worker"];
 pub(super) const WORKER_REASON: &[&str] = &["worker", "reason"];
 pub(super) const WORKER_DIRECTION: &[&str] = &["worker", "direction"];
 pub(super) const POOL_BACKEND: &[&str] = &["pool", "backend"];
+pub(super) const LISTENER_CERTIFICATE: &[&str] = &["listener", "certificate"];
 pub(super) const FLOW_DIRECTION: &[&str] = &["route", "pool", "backend", "direction"];
 pub(super) const FLOW_SIDE: &[&str] = &["route", "pool", "backend", "side"];
 

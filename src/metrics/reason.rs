@@ -28,6 +28,8 @@ macro_rules! reasons {
 reasons! {
     /// Why a client was answered by Ringway itself instead of by a backend.
     Refusal {
+        /// 308: the client came in the clear to a listener that sends clients on to HTTPS.
+        RedirectToHttps => "redirect_to_https",
         /// 400: the head breaks HTTP/1.1 (security rule 6).
         BadRequest => "bad_request",
         /// 400: an upgrade with a missing or malformed WebSocket header (rule 2).
@@ -68,6 +70,36 @@ reasons! {
         ConnectTimeout => "connect_timeout",
         /// 504: the backend did not answer the request before the deadline.
         AnswerTimeout => "answer_timeout",
+        /// 502: a backend's TLS handshake failed, by its certificate or otherwise.
+        BackendTls => "backend_tls",
+        /// 400, in the clear: plain HTTP came to a listener that speaks TLS.
+        PlainHttp => "plain_http",
+        /// What came to a listener that speaks TLS is no TLS.
+        NotTls => "not_tls",
+        /// Alert 70: the client speaks no TLS version that the listener does.
+        TlsNoSharedVersion => "tls_no_shared_version",
+        /// Alert 40: no cipher, key exchange or kind of key is known to both.
+        TlsNoSharedSuite => "tls_no_shared_suite",
+        /// Alert 112: no certificate is for the host that the client named.
+        TlsUnknownName => "tls_unknown_name",
+        /// Alert 120: the client offered only protocols other than HTTP/1.1 (ALPN).
+        TlsNoSharedProtocol => "tls_no_shared_protocol",
+        /// The client's certificate was not vouched for, had expired or was revoked.
+        TlsBadClientCertificate => "tls_bad_client_certificate",
+        /// The client showed no certificate where one is required.
+        TlsNoClientCertificate => "tls_no_client_certificate",
+        /// The client ended the handshake with an alert: mostly it does not trust the certificate.
+        TlsAlert => "tls_alert",
+        /// The client broke the rules of TLS in its handshake.
+        TlsProtocol => "tls_protocol",
+        /// The handshake was not over before its deadline.
+        TlsTimeout => "tls_timeout",
+        /// As many handshakes were in flight on this worker as may be.
+        TlsHandshakesFull => "tls_handshakes_full",
+        /// A handshake failed on our side.
+        TlsInternal => "tls_internal",
+        /// 403: the route asks for a certificate that this client did not show.
+        CertificateForbidden => "certificate_forbidden",
         /// Close 1008: a client that has its 101 from Ringway sent no message in time.
         FirstMessageTimeout => "first_message_timeout",
         /// Close 1008, or the code of the rule it broke: its first message does not say where it belongs.
@@ -86,6 +118,8 @@ reasons! {
         Closed => "closed",
         /// It did not answer before the deadline.
         AnswerTimeout => "answer_timeout",
+        /// Its TLS handshake failed, by its certificate or otherwise.
+        Tls => "tls",
         /// It answered something that is not HTTP, or a 101 that proves nothing.
         BadAnswer => "bad_answer",
         /// We had no descriptor, port or memory to try it with: our fault, not its.
@@ -111,6 +145,15 @@ reasons! {
         SlowConsumer => "slow_consumer",
         /// A side answered no Ping of ours.
         HeartbeatMissed => "heartbeat_missed",
+        /// A side gave up its TLS connection with a fatal alert.
+        TlsAborted => "tls_aborted",
+        /// A side sent a TLS record that may not be; it was sent the alert that says so.
+        TlsViolation => "tls_violation",
+        /// The stream of a side that speaks TLS ended without `close_notify` and without a Close frame: somebody else may
+        /// have cut it off.
+        TlsTruncated => "tls_truncated",
+        /// A TLS 1.2 connection has sealed as many records as one key may (2^24), and that version has no new keys.
+        TlsExhausted => "tls_exhausted",
         /// Nothing went either way for the idle time.
         IdleTimeout => "idle_timeout",
         /// A side took nothing for the stalled-write time.

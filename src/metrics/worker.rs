@@ -1,6 +1,6 @@
 //! What one worker counts. The worker is the only writer of every cell, but for `worker_restarts`.
 
-use super::{BackendFailure, Counter, EndReason, Flows, Gauge, Histogram, Refusal};
+use super::{BackendFailure, ByReason, Counter, EndReason, Flows, Gauge, Histogram, Refusal};
 use crate::sync::Arc;
 
 /// Places for the rules that a frame or a message can break; the `ws` room numbers its rules below this and names
@@ -72,13 +72,21 @@ pub struct WorkerCounters {
     pub plain_responses: Counter,
     /// Times accepting paused because descriptors had run out.
     pub accept_paused: Counter,
+    /// TLS handshakes with clients that were full ones, key exchange and certificate.
+    pub tls_full: Counter,
+    /// TLS handshakes with clients that resumed an earlier session.
+    pub tls_resumed: Counter,
+    /// TLS handshakes with clients that are under way now.
+    pub tls_handshakes_open: Gauge,
+    /// TLS handshakes with backends that succeeded.
+    pub tls_backends: Counter,
     /// How long handshakes took, whatever their end.
     pub handshake_times: HandshakeTimes,
     /// How long tunnels lived.
     pub tunnel_times: TunnelTimes,
 
     /// Refused handshakes, by [`Refusal::index`].
-    pub refused: [Counter; Refusal::ALL.len()],
+    pub refused: ByReason<{ Refusal::ALL.len() }>,
     /// Backends' failures, by [`BackendFailure::index`]. The counts of each backend are in its slot.
     pub backend_failures: [Counter; BackendFailure::ALL.len()],
     /// Ended tunnels, by [`EndReason::index`].
@@ -124,6 +132,7 @@ impl WorkerCounters {
             &self.tunnels_open,
             &self.handshakes_open,
             &self.clients_waiting,
+            &self.tls_handshakes_open,
             &self.buffers_home,
             &self.buffers_total,
         ] {

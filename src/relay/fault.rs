@@ -56,7 +56,7 @@ mod tests {
         let opening = Opening {
             flow: Arc::default(),
             frames: None,
-            backend: backend.into(),
+            backend: (backend.into(), None),
             peer: "192.0.2.1:5".parse().unwrap(),
             accepted: Now::from_nanos(0),
             forwarded_for: None,
@@ -74,7 +74,7 @@ mod tests {
                 half_close_ms: 1,
             },
         };
-        Tunnel::open(client.into(), opening, 0, Now::from_nanos(0)).0
+        Tunnel::open((client.into(), None), opening, 0, Now::from_nanos(0)).0
     }
 
     /// How a tunnel came to its end: who sent which Close frame first, who ended its stream first, the rest.

@@ -2,6 +2,7 @@
 
 use super::table::{Core, Tunnels};
 use super::tunnel::{End, Farewell, Flow, Stage};
+use crate::clock::Now;
 use crate::limits;
 use crate::metrics::{EndReason, Party};
 use crate::ring::Chunk;
@@ -10,23 +11,68 @@ use crate::ws::{Rule, Scan, Verdict};
 impl Tunnels {
     /// Feeds one chunk that `end` sent.
     pub(super) fn feed(&mut self, core: &mut Core<'_>, key: u32, end: End, chunk: Chunk) {
-        let Self {
-            slab,
-            segments,
-            tally,
-            ledgers,
-            ..
-        } = self;
-        let tunnel = &mut slab[key as usize];
+        let tunnel = &self.slab[key as usize];
         if tunnel.stage == Stage::Ending {
             return core.ring.buffers.release(chunk);
         }
         if tunnel.look.is_some() {
             return self.feed_watched(core, key, end, chunk);
         }
-        tunnel.last_active = core.now;
-        let length = chunk.len() as u64;
         let bytes = core.ring.buffers.bytes(&chunk);
+        let Some((scan, cut)) = self.scan(core.now, key, end, bytes) else {
+            return core.ring.buffers.release(chunk);
+        };
+        let Self { slab, segments, .. } = self;
+        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        if scan.prefix.is_empty() {
+            outbox.push(core.ring, segments, chunk, 0..scan.release);
+        } else {
+            // A header was cut by the end of the last chunk: rare, so its chunk is copied behind it.
+            let behind = (scan.prefix.as_bytes(), chunk);
+            outbox.push_behind(core.ring, segments, behind, scan.release);
+        }
+        self.forwarded(core, key, end, &scan);
+        if cut {
+            self.tell(key, end.other());
+        }
+    }
+
+    /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open, and those of a record
+    /// that a receive had cut.
+    pub(super) fn feed_copy(&mut self, core: &mut Core<'_>, key: u32, end: End, bytes: &[u8]) {
+        let tunnel = self.tunnel(key);
+        if tunnel.stage == Stage::Ending {
+            return;
+        }
+        if tunnel.look.is_some() {
+            return self.feed_watched_copy(core, key, end, bytes);
+        }
+        let Some((scan, cut)) = self.scan(core.now, key, end, bytes) else {
+            return;
+        };
+        let Self { slab, segments, .. } = self;
+        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        outbox.make_room(segments);
+        outbox.push_copy(scan.prefix.as_bytes());
+        outbox.push_copy(&bytes[..scan.release]);
+        self.forwarded(core, key, end, &scan);
+        if cut {
+            self.tell(key, end.other());
+        }
+    }
+
+    /// Scans and counts bytes that `end` sent. Hands back what may go on, and whether a goodbye follows it; nothing if
+    /// they go nowhere.
+    fn scan(&mut self, now: Now, key: u32, end: End, bytes: &[u8]) -> Option<(Scan, bool)> {
+        let Self {
+            slab,
+            tally,
+            ledgers,
+            ..
+        } = self;
+        let tunnel = &mut slab[key as usize];
+        tunnel.last_active = now;
+        let length = bytes.len() as u64;
         let side = tunnel.side(end);
         let flow = side.flow;
         let was_legal = side.scanner.verdict() == Verdict::Pass;
@@ -57,43 +103,7 @@ impl Tunnels {
         if let Some(rule) = broken {
             tunnel.flow.violated(rule.index());
         }
-        if flow == Flow::Discard {
-            return core.ring.buffers.release(chunk);
-        }
-        let outbox = &mut tunnel.side(end.other()).outbox;
-        if scan.prefix.is_empty() {
-            outbox.push(core.ring, segments, chunk, 0..scan.release);
-        } else {
-            // A header was cut by the end of the last chunk: rare, so its chunk is copied behind it.
-            let behind = (scan.prefix.as_bytes(), chunk);
-            outbox.push_behind(core.ring, segments, behind, scan.release);
-        }
-        self.forwarded(core, key, end, &scan);
-        if cut {
-            self.tell(key, end.other());
-        }
-    }
-
-    /// Feeds bytes that are not in a receive buffer: those that came before the tunnel was open.
-    pub(super) fn feed_copy(&mut self, core: &mut Core<'_>, key: u32, end: End, bytes: &[u8]) {
-        let tunnel = self.tunnel(key);
-        if tunnel.look.is_some() {
-            return self.feed_watched_copy(core, key, end, bytes);
-        }
-        let side = tunnel.side(end);
-        side.bytes += bytes.len() as u64;
-        let scan = side.scanner.feed(bytes);
-        side.messages += u64::from(scan.messages);
-        let traffic = tunnel.traffic(end);
-        traffic.messages.add(scan.messages.into());
-        traffic.bytes.add(bytes.len() as u64);
-        tunnel
-            .side(end.other())
-            .outbox
-            .push_copy(&bytes[..scan.release]);
-        self.tally
-            .add(end, u64::from(scan.messages), bytes.len() as u64);
-        self.forwarded(core, key, end, &scan);
+        (flow != Flow::Discard).then_some((scan, cut))
     }
 
     /// What follows from a scan, once its bytes are in line.

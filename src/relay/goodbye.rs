@@ -112,6 +112,7 @@ impl Tunnels {
             return;
         }
         tunnel.scheduled = None;
+        tunnel.cool_if_quiet(now);
         if tunnel.look.is_some() {
             self.beat(core, key);
         }
@@ -341,6 +342,9 @@ impl Tunnels {
         }
         for end in End::BOTH {
             let side = tunnel.side(end);
+            if !broken_off && side.ours != Half::Closed {
+                side.say_last(None);
+            }
             side.outbox.clear(core.ring, segments);
             let Some(socket) = &side.socket else { continue };
             // What was reset, or has had everything and our end of stream, needs none.
@@ -356,13 +360,17 @@ impl Tunnels {
 
     /// Closes each socket that nothing is in flight on, and buries the tunnel with its second one.
     fn finish(&mut self, core: &mut Core<'_>, key: u32) {
-        let tunnel = self.tunnel(key);
+        let Self { slab, segments, .. } = self;
+        let tunnel = &mut slab[key as usize];
         for end in End::BOTH {
             let side = tunnel.side(end);
             if !side.busy()
                 && let Some(socket) = side.socket.take()
             {
                 core.ring.close(socket);
+                if let Some(wire) = &mut side.wire {
+                    segments.keep_record(wire.take_held());
+                }
             }
         }
         if tunnel.client.socket.is_none() && tunnel.backend.socket.is_none() {

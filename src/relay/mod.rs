@@ -16,13 +16,16 @@ mod heart;
 mod look;
 mod meters;
 mod outbox;
+mod sealing;
 mod segments;
 mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod tracks;
 mod tunnel;
+mod unsealing;
 mod watched;
 
 pub use ask::{Answer, Asks, Question, TunnelRow};
@@ -31,4 +34,4 @@ pub use look::Framing;
 pub use meters::Subject;
 pub use table::{Gone, Ledgers, Tunnels};
 pub use tail::{TailFrame, TailOptions};
-pub use tunnel::{End, FirstBytes, Opening, Patience};
+pub use tunnel::{Connection, End, FirstBytes, Opening, Patience};

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
+use super::sealing::{Rest, SealedSend};
 use super::segments::{Bytes, NONE, Segment, Segments};
 use super::tracks::Tracks;
 use crate::clock::Now;
@@ -13,35 +14,39 @@ use crate::ws::Ends;
 
 /// The send under way; at most one a socket, so bytes cannot overtake each other.
 #[derive(Debug, Clone, Copy)]
-enum Sending {
+pub(super) enum Sending {
     Nothing,
     /// Chunks, sent now or not at all: it completes within the same entry into the kernel.
     /// One chunk travels without memory of its own, several in a vector that names so many.
     Chunks(Option<SendId>, usize),
     /// Copied bytes, from this place on, waiting while the socket would block.
     Copied(SendId, usize),
+    /// Sealed bytes of a side that speaks TLS.
+    Sealed(SealedSend),
 }
 
 /// The line of one socket. The order is: the send under way, the chunks, the copied bytes, the tracks.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    sending: Sending,
-    first: u32,
+    pub(super) sending: Sending,
+    pub(super) first: u32,
     last: u32,
     /// Copied bytes that wait; allocated only while something does.
-    waiting: Vec<u8>,
+    pub(super) waiting: Vec<u8>,
     /// How many of them the socket has taken already.
-    taken: usize,
+    pub(super) taken: usize,
     /// Copied bytes in all, those under way included.
-    copied: u32,
+    pub(super) copied: u32,
     /// Since when the socket has taken nothing, while something waits for it.
-    stalled_since: Option<Now>,
+    pub(super) stalled_since: Option<Now>,
     /// The socket took less than it was given the last time.
-    is_full: bool,
+    pub(super) is_full: bool,
+    /// Sealed bytes that go out before anything else. Invariant: they count as copied.
+    pub(super) rest: Option<Box<Rest>>,
     /// What the last byte before the tracks ends, where somebody looks at frames.
-    last_ends: Ends,
+    pub(super) last_ends: Ends,
     /// What waits behind the copied bytes, where somebody looks at frames.
-    tracks: Option<Box<Tracks>>,
+    pub(super) tracks: Option<Box<Tracks>>,
 }
 
 /// What a completed send leaves behind.
@@ -64,6 +69,7 @@ impl Default for Outbox {
             copied: 0,
             stalled_since: None,
             is_full: false,
+            rest: None,
             last_ends: Ends::Message,
             tracks: None,
         }
@@ -186,69 +192,10 @@ impl Outbox {
         }
     }
 
-    /// Puts a Close frame of ours behind everything else. False if it cannot go, because the rest of a frame has not
-    /// come.
-    pub(super) fn push_last(&mut self, frame: &[u8]) -> bool {
-        match &mut self.tracks {
-            None => self.push_copy(frame),
-            Some(tracks) if tracks.ends_at_boundary() => tracks.push(frame, Ends::Close),
-            Some(_) => return false,
-        }
-        true
-    }
-
-    fn tracks(&mut self) -> &mut Tracks {
-        let last_ends = self.last_ends;
-        self.tracks
-            .get_or_insert_with(|| Box::new(Tracks::behind(last_ends)))
-    }
-
-    /// Leaves out the oldest whole messages in the tracks until no more than `most` bytes wait there. Returns how many.
-    pub(super) fn keep_newest(&mut self, most: u32) -> u64 {
-        self.tracks
-            .as_mut()
-            .map_or(0, |tracks| tracks.keep_newest(most as usize))
-    }
-
-    /// Leaves out all that waits in the tracks. Whether a frame may follow what is left.
-    pub(super) fn clear_tracks(&mut self) -> bool {
-        match &mut self.tracks {
-            Some(tracks) => tracks.clear_to_boundary(),
-            None => self.last_ends != Ends::Nothing,
-        }
-    }
-
-    /// Whether nobody needs to know any more where frames end in it.
-    pub(super) const fn is_plain(&self) -> bool {
-        self.tracks.is_none()
-    }
-
-    /// Bytes that wait in the tracks.
-    pub(super) fn in_tracks(&self) -> usize {
-        self.tracks.as_ref().map_or(0, |tracks| tracks.bytes())
-    }
-
     /// Whether the socket has not taken all it was given, or is still at it: asked once all completions of a batch are
     /// known, before the next send starts.
     pub(super) const fn is_blocked(&self) -> bool {
         self.is_full || self.in_flight()
-    }
-
-    /// Takes about so many bytes out of the tracks, behind what is in line.
-    pub(super) fn refill(&mut self, turn: usize) {
-        let Some(tracks) = &mut self.tracks else {
-            return;
-        };
-        if tracks.is_empty() {
-            return;
-        }
-        let before = self.waiting.len();
-        tracks.refill(&mut self.waiting, turn);
-        self.copied += whole(self.waiting.len() - before);
-        self.last_ends = tracks.last_ends();
-        if tracks.is_over() {
-            self.tracks = None;
-        }
     }
 
     /// Puts bytes of our own in line, behind everything else.
@@ -346,6 +293,7 @@ impl Outbox {
                     self.stalled_since = Some(now);
                 }
             }
+            Sending::Sealed(send) => self.sealed_sent(ring, segments, (send, bytes), now),
             Sending::Copied(id, from) => {
                 let emptied = self.copied_sent(ring, (id, from), bytes, now);
                 segments.keep(emptied);
@@ -378,7 +326,7 @@ impl Outbox {
     }
 
     /// The socket would block: the chunks are copied out, so that their buffers go home at once.
-    fn copy_out(&mut self, ring: &mut Ring, segments: &mut Segments) {
+    pub(super) fn copy_out(&mut self, ring: &mut Ring, segments: &mut Segments) {
         let behind = std::mem::take(&mut self.waiting);
         while let Some(segment) = segments.get(self.first) {
             self.waiting.extend_from_slice(segment.rest(&ring.buffers));
@@ -424,6 +372,7 @@ impl Outbox {
         self.waiting = Vec::new();
         self.taken = 0;
         self.copied = 0;
+        self.rest = None;
         self.stalled_since = None;
         self.tracks = None;
     }
@@ -431,7 +380,9 @@ impl Outbox {
     /// The last send completed, and nothing more will be sent.
     pub(super) fn finish(&mut self, ring: &mut Ring, segments: &mut Segments) {
         match std::mem::replace(&mut self.sending, Sending::Nothing) {
-            Sending::Chunks(Some(id), _) | Sending::Copied(id, _) => drop(ring.finish(id)),
+            Sending::Chunks(Some(id), _)
+            | Sending::Copied(id, _)
+            | Sending::Sealed(SealedSend { id, .. }) => drop(ring.finish(id)),
             Sending::Nothing | Sending::Chunks(None, _) => {}
         }
         self.release_all(ring, segments);
@@ -443,7 +394,7 @@ impl Outbox {
         }
     }
 
-    fn release_first(&mut self, ring: &mut Ring, segments: &mut Segments) {
+    pub(super) fn release_first(&mut self, ring: &mut Ring, segments: &mut Segments) {
         let segment = segments.remove(self.first as usize);
         self.first = segment.next;
         if self.first == NONE {
@@ -453,6 +404,11 @@ impl Outbox {
             Bytes::Chunk(chunk) => ring.buffers.release(chunk),
             Bytes::Held(bytes) => segments.keep_held(bytes),
         }
+    }
+
+    /// Whether a record may follow what has gone out.
+    pub(super) const fn is_between_records(&self) -> bool {
+        !self.in_flight() && self.rest.is_none()
     }
 
     /// A send is under way.
@@ -465,6 +421,7 @@ impl Outbox {
         !self.in_flight()
             && self.first == NONE
             && self.waiting.is_empty()
+            && self.rest.is_none()
             && self.tracks.as_ref().is_none_or(|tracks| tracks.is_empty())
     }
 
@@ -488,6 +445,6 @@ impl Outbox {
     }
 }
 
-fn whole(number: usize) -> u32 {
+pub(super) fn whole(number: usize) -> u32 {
     u32::try_from(number).expect("invariant: every outbox is bounded far below 4 GiB")
 }

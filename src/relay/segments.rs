@@ -4,6 +4,7 @@ use slab::Slab;
 
 use crate::limits;
 use crate::ring::{Buffers, Chunk, Part, Vector};
+use crate::tls::sealed_bytes_max;
 
 /// Bytes in line: where they are.
 #[derive(Debug)]
@@ -57,6 +58,11 @@ pub(super) struct Segments {
     spares: Vec<Vec<u8>>,
     /// Memory of starts of frames that are out.
     held_spares: Vec<Vec<u8>>,
+    /// Memory of sealed bytes that are out, all of it written: of the short ones, and of the long.
+    sealed_spares: [Vec<Vec<u8>>; 2],
+    /// Memory for records whose rest has not come, and how much of it was made.
+    record_spares: Vec<Vec<u8>>,
+    records_made: usize,
 }
 
 impl Default for Segments {
@@ -66,6 +72,9 @@ impl Default for Segments {
             line: Slab::new(),
             spares: Vec::new(),
             held_spares: held_spares.collect(),
+            sealed_spares: <[Vec<Vec<u8>>; 2]>::default(),
+            record_spares: Vec::new(),
+            records_made: 0,
         }
     }
 }
@@ -119,6 +128,46 @@ impl Segments {
         }
     }
 
+    /// Memory to seal so many plain bytes into, or as many of them as one turn takes: all of it is written, so that its
+    /// length is the room there is.
+    pub(super) fn borrow_sealed(&mut self, plain: usize) -> Vec<u8> {
+        let is_long = sealed_bytes_max(plain) > limits::SEALED_SHORT_BYTES;
+        let spare = self.sealed_spares[usize::from(is_long)].pop();
+        spare.unwrap_or_else(|| vec![0; SEALED_BYTES[usize::from(is_long)]])
+    }
+
+    /// Keeps the memory of sealed bytes that are out.
+    pub(super) fn keep_sealed(&mut self, bytes: Vec<u8>) {
+        let place = SEALED_BYTES.iter().position(|size| *size == bytes.len());
+        if let Some(place) = place
+            && self.sealed_spares[place].len() < limits::SEALED_SPARES_MAX[place]
+        {
+            self.sealed_spares[place].push(bytes);
+        }
+    }
+
+    /// Memory for a record of which so much has come. A few records find room for all of theirs, again and again; should
+    /// more be cut at once, each takes no more than has come of it, so that half records cost us what they cost their
+    /// senders.
+    pub(super) fn borrow_record(&mut self, came: usize) -> Vec<u8> {
+        self.record_spares.pop().unwrap_or_else(|| {
+            if self.records_made < limits::RECORD_SPARES_MAX {
+                self.records_made += 1;
+                return Vec::with_capacity(limits::RECORD_WIRE_BYTES_MAX);
+            }
+            Vec::with_capacity(came)
+        })
+    }
+
+    /// Keeps the memory of a record that is whole, or will never be.
+    pub(super) fn keep_record(&mut self, mut bytes: Vec<u8>) {
+        let is_ours = bytes.capacity() >= limits::RECORD_WIRE_BYTES_MAX;
+        if is_ours && self.record_spares.len() < self.records_made {
+            bytes.clear();
+            self.record_spares.push(bytes);
+        }
+    }
+
     /// Keeps the memory of an outbox that has emptied, if it is about of the size that is lent out.
     pub(super) fn keep(&mut self, mut emptied: Vec<u8>) {
         let sizes = limits::OUTBOX_SPARE_BYTES..=limits::HELD_SPARE_BYTES_MAX;
@@ -128,6 +177,9 @@ impl Segments {
         }
     }
 }
+
+/// What is sealed into: of a few small messages, and of as much as one turn sends.
+const SEALED_BYTES: [usize; 2] = [limits::SEALED_SHORT_BYTES, limits::SEALED_TURN_BYTES];
 
 /// No segment.
 pub(super) const NONE: u32 = u32::MAX;

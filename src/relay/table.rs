@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use slab::Slab;
@@ -12,12 +12,12 @@ use super::closing::Closings;
 use super::look::Look;
 use super::meters::Meters;
 use super::segments::Segments;
-use super::tunnel::{End, Half, Opening, Receiving, Stage, Tunnel, kind};
+use super::tunnel::{Connection, End, Half, Opening, Receiving, Stage, Tunnel, kind};
 use crate::access_log::Recorder;
 use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger};
 use crate::limits;
-use crate::metrics::WorkerCounters;
+use crate::metrics::{EndReason, Party, WorkerCounters};
 use crate::ring::{Chunk, Completion, Lane, Ring, Token, Wheel};
 use crate::rng::Rng;
 use crate::simd::{Kernels, Scratch};
@@ -151,7 +151,7 @@ impl Tunnels {
         &mut self,
         ring: &mut Ring,
         wheel: &mut Wheel,
-        (client, mut opening): (OwnedFd, Opening),
+        (client, mut opening): (Connection, Opening),
         now: Now,
     ) {
         let core = &mut Core { ring, wheel, now };
@@ -252,13 +252,13 @@ impl Tunnels {
             self.fit_lane(core, key, end, completion.result);
         }
         for chunk in chunks.drain(..) {
-            self.feed(core, key, end, chunk);
+            self.take_in(core, key, end, chunk);
         }
         self.chunks = chunks;
         if !completion.more() {
             self.tunnel(key).side(end).receiving = Receiving::Idle;
             match -completion.result {
-                0 => self.stream_ended(core, key, end),
+                0 => self.socket_ended(core, key, end),
                 libc::ENOBUFS => self.starve(key, end),
                 libc::ECANCELED | libc::EAGAIN | libc::EINTR => {}
                 errno if errno > 0 => return self.broken(core, key, end),
@@ -416,12 +416,30 @@ impl Tunnels {
             let side = tunnel.side(end);
             let Some(socket) = &side.socket else { continue };
             let way = (socket.as_fd(), token);
-            let waits = side.outbox.flush(core.ring, &self.segments, way, core.now);
+            let (waits, was_warm) = match &mut side.wire {
+                None => {
+                    let waits = side.outbox.flush(core.ring, &self.segments, way, core.now);
+                    (waits, true)
+                }
+                Some(wire) => {
+                    let was_warm = wire.is_warm();
+                    let through = (&mut self.segments, &mut **wire);
+                    let flushed = side.outbox.flush_sealed(core.ring, through, way, core.now);
+                    let Ok(waits) = flushed else {
+                        side.say_last(None);
+                        tunnel.decide(Party::Ringway, EndReason::TlsExhausted);
+                        self.end(core, key, true);
+                        continue;
+                    };
+                    (waits, was_warm || !wire.is_warm())
+                }
+            };
             if side.outbox.is_empty() && side.ours == Half::Closing {
                 side.ours = Half::Closed;
-                crate::sys::end_stream(socket);
+                side.say_last(None);
+                side.socket.iter().for_each(crate::sys::end_stream);
             }
-            if waits {
+            if waits || !was_warm {
                 self.schedule(core, key);
             }
         }

@@ -73,7 +73,7 @@ impl Still {
         let opening = Opening {
             flow: Arc::default(),
             frames: None,
-            backend: backend.into(),
+            backend: (backend.into(), None),
             peer: "192.0.2.1:5".parse().unwrap(),
             accepted: Now::from_nanos(0),
             forwarded_for: None,
@@ -89,7 +89,7 @@ impl Still {
         };
         let Self { ring, wheel, .. } = self;
         self.tunnels
-            .open(ring, wheel, (client.into(), opening), self.now);
+            .open(ring, wheel, ((client.into(), None), opening), self.now);
     }
 
     /// Lets the time go to the wheel's next moment, and what is due then happen.

@@ -8,9 +8,11 @@ use super::look::{Framing, Look};
 use super::outbox::Outbox;
 use crate::clock::{self, Now};
 use crate::fleet::{BackendId, SlowConsumer};
+use crate::limits;
 use crate::metrics::{EndReason, FlowCounters, FlowTraffic, Party};
 use crate::ring::{Lane, Token};
 use crate::sync::Arc;
+use crate::tls::Wire;
 use crate::ws::{Rule, Scanner, Sender, close};
 
 /// One of the two sides of a tunnel; also the direction that starts there.
@@ -106,11 +108,14 @@ impl Farewell {
     }
 }
 
+/// A socket, and the records it speaks in if it speaks TLS.
+pub type Connection = (OwnedFd, Option<Box<Wire>>);
+
 /// What a greeting hands over when the backend's `101` was verified.
 #[derive(Debug)]
 pub struct Opening {
-    /// The backend's socket.
-    pub backend: OwnedFd,
+    /// The backend's socket, and its records.
+    pub backend: Connection,
     /// Where the client's connection comes from.
     pub peer: SocketAddr,
     /// When that connection was accepted.
@@ -188,6 +193,8 @@ pub(super) enum Half {
 pub(super) struct Side {
     /// Nothing once the socket was closed.
     pub(super) socket: Option<OwnedFd>,
+    /// The records it speaks in, if it speaks TLS.
+    pub(super) wire: Option<Box<Wire>>,
     /// Follows the frames this side sends.
     pub(super) scanner: Scanner,
     /// What waits to be written to this side.
@@ -214,9 +221,10 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn new(socket: OwnedFd, end: End, deflate: bool) -> Self {
+    fn new((socket, wire): Connection, end: End, deflate: bool) -> Self {
         Self {
             socket: Some(socket),
+            wire,
             scanner: Scanner::new(end.sender(), deflate),
             outbox: Outbox::default(),
             flow: Flow::Relay,
@@ -299,7 +307,7 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// A tunnel at its start that nobody looks into, and the bytes that were there before it.
     pub(super) fn open(
-        client: OwnedFd,
+        client: Connection,
         opening: Opening,
         generation: u32,
         now: Now,
@@ -357,6 +365,9 @@ impl Tunnel {
             && let Some(due) = self.look.as_ref().and_then(|look| look.next_due())
         {
             next = next.min(due);
+        }
+        if self.is_warm() {
+            next = next.min(self.last_active.after(limits::KEYS_COOL_AFTER));
         }
         for end in End::BOTH {
             if let Some(since) = self.side_ref(end).outbox.stalled_since() {
@@ -456,4 +467,4 @@ pub(super) mod kind {
 }
 
 // An idle tunnel's whole user memory besides its place in the wheel; the budget is 1 KiB.
-const _: () = assert!(size_of::<Tunnel>() <= 512);
+const _: () = assert!(size_of::<Tunnel>() <= 544);

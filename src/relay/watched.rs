@@ -71,9 +71,16 @@ impl Tunnels {
     ) {
         let looked = self.inspect(core.now, key, end, bytes);
         let Self { slab, passage, .. } = self;
-        let outbox = &mut slab[key as usize].side(end.other()).outbox;
+        let tunnel = &mut slab[key as usize];
+        let in_order = tunnel.is_only_tailed();
+        let outbox = &mut tunnel.side(end.other()).outbox;
         for piece in &passage.pieces {
-            outbox.push_frames(passage.bytes(piece, bytes), piece.ends);
+            let bytes = passage.bytes(piece, bytes);
+            if in_order {
+                outbox.push_in_order(bytes, piece.ends);
+            } else {
+                outbox.push_frames(bytes, piece.ends);
+            }
         }
         self.passed_on(core, key, end, looked);
     }

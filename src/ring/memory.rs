@@ -33,6 +33,10 @@ impl Region {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // What people write to each other stands here in the clear, and has no place in a core dump. A kernel that did not
+        // know the advice would be too old for us, so whether it took it is not asked.
+        // SAFETY: the range is the mapping just made; the advice changes what a dump holds and nothing else.
+        unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { base, bytes })
     }
@@ -75,5 +79,33 @@ impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and the ring that could write into it is gone (see `Ring::drop`).
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_received_is_left_out_of_core_dumps() {
+        let region = Region::map(64 * 1024).unwrap();
+        let start = region.at(0, 1).addr();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        let flags = maps.lines().find_map(|line| {
+            if let Some((from, to)) = range(line) {
+                inside = (from..to).contains(&start);
+            }
+            line.strip_prefix("VmFlags:").filter(|_| inside)
+        });
+        let flags: Vec<_> = flags.unwrap().split_whitespace().collect();
+        assert!(flags.contains(&"dd"), "{flags:?}");
+    }
+
+    /// The addresses at the start of `7f0000000000-7f0000010000 rw-p ...`.
+    fn range(line: &str) -> Option<(usize, usize)> {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        let hex = |text| usize::from_str_radix(text, 16).ok();
+        Some((hex(from)?, hex(to)?))
     }
 }

@@ -1,12 +1,14 @@
-//! The kernel's edge: listeners, steering, descriptors, limits and what /proc says. Unsafe code is allowed here.
+//! The kernel's edge: listeners, steering, descriptors, limits, core dumps and what /proc says. Unsafe code is allowed here.
 
 pub mod cpu;
+mod dumps;
 pub mod eventfd;
 mod listener;
 pub mod proc;
 mod socket;
 mod steering;
 
+pub use dumps::{dumps_are_off, forbid_dumps};
 pub use listener::{ListenOptions, listen, stop_listening};
 pub use socket::{end_both, end_stream, peer_of, reset_on_close, send_last, stream_for};
 pub use steering::{Instruction, attach, by_receiving_core};

@@ -4,6 +4,7 @@
 mod door;
 mod records;
 mod settings;
+mod wire;
 
 pub use door::{
     Acceptor, CertificateFact, ClientIdentity, Connector, Established, Facts, Failure,
@@ -20,3 +21,4 @@ pub use settings::{
     BackendTls, CertificateFiles, ClientAuth, ClientCertificates, ListenerTls, Roots, Suite,
     Tickets, UnknownName, Version,
 };
+pub use wire::{Opened, Sealed, StreamEnd, Wire};

@@ -1,8 +1,8 @@
 //! Reads a backend's answer to a request head, past interim ones.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
+use super::stream::Stream;
 use crate::clock::Now;
 use crate::http::{HeadError, HeadScan, ResponseHead, is_interim};
 use crate::limits;
@@ -60,10 +60,10 @@ impl AnswerError {
     }
 }
 
-/// Reads from `socket` into `bytes` until the head of a final answer is whole.
+/// Reads from `stream` into `bytes` until the head of a final answer is whole.
 pub async fn read_answer(
     caller: &Caller,
-    socket: BorrowedFd<'_>,
+    stream: &Stream,
     bytes: &mut Vec<u8>,
     deadline: Now,
 ) -> Result<Answer, AnswerError> {
@@ -86,7 +86,7 @@ pub async fn read_answer(
             }
             (start, scan) = (end, HeadScan::default());
         }
-        match caller.receive(socket, bytes, deadline).await {
+        match stream.receive(caller, bytes, deadline).await {
             Ok(0) => return Err(AnswerError::Closed),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {

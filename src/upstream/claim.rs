@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::turns::Turns;
 use crate::clock::Now;
 use crate::fleet::{Ledger, Member, Phase, Pool};
 use crate::health;
@@ -17,6 +18,8 @@ pub struct Grounds<'a> {
     pub ledger: &'a Rc<Ledger>,
     /// What this worker counts.
     pub counters: &'a WorkerCounters,
+    /// The steps its TLS handshakes take.
+    pub turns: &'a Turns,
 }
 
 /// One connection counted as being made. It says once how the handshake went; dropped without, it gives back the
@@ -71,6 +74,7 @@ impl<'a> Claim<'a> {
             pool,
             ledger,
             counters,
+            ..
         } = self.grounds;
         let id = self.member.id;
         counters.backend_failed(failure);
@@ -140,6 +144,7 @@ mod tests {
         pool: Pool,
         ledger: Rc<Ledger>,
         counters: WorkerCounters,
+        turns: Turns,
     }
 
     impl Scene {
@@ -150,6 +155,7 @@ mod tests {
                 pool: Pool::new(PoolId(0), "p", PolicyKind::RoundRobin, members),
                 ledger: Rc::new(Ledger::new(Arc::new(SlotTable::new(1)))),
                 counters: WorkerCounters::default(),
+                turns: Turns::default(),
             }
         }
 
@@ -158,6 +164,7 @@ mod tests {
                 pool: &self.pool,
                 ledger: &self.ledger,
                 counters: &self.counters,
+                turns: &self.turns,
             };
             Claim::start(grounds, &self.pool.backends[0], START).unwrap()
         }

@@ -4,27 +4,76 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::claim::Claim;
+use super::claim::{Claim, Grounds};
+use super::shake::{ShakeError, shake};
+use super::stream::Stream;
 use crate::clock::Now;
-use crate::fleet::{BackendId, Member, Pool, Route};
+use crate::fleet::{BackendId, Member, Route};
 use crate::metrics::{BackendFailure, FlowLabels, Refusal};
 use crate::ring::Caller;
 use crate::sync::Arc;
 use crate::sys;
+use crate::tls::{Failure, Handshake, Wire};
 
 /// A connection to a backend that is not yet a tunnel. Dropped, it ends the claim on the backend.
 pub struct Dialled<'a> {
-    socket: OwnedFd,
+    stream: Stream,
     claim: Claim<'a>,
 }
 
-pub(super) async fn connect(caller: &Caller, pool: &Pool, member: &Member) -> io::Result<OwnedFd> {
+/// Why a backend was not reached.
+#[derive(Debug)]
+pub(super) enum DialError {
+    /// The connection was not made, or not in time.
+    Connect(io::Error),
+    /// It was made, and its TLS handshake failed.
+    Tls(String),
+}
+
+/// Connects to a backend and, where its pool speaks TLS, shakes hands.
+pub(super) async fn connect(
+    caller: &Caller,
+    Grounds {
+        pool,
+        turns,
+        counters,
+        ..
+    }: Grounds<'_>,
+    member: &Member,
+) -> Result<Stream, DialError> {
     let deadline = Now::read().after(pool.connect_timeout);
-    let socket = sys::stream_for(member.address)?;
-    caller
-        .connect(socket.as_fd(), member.address, deadline)
-        .await?;
-    Ok(socket)
+    let socket = sys::stream_for(member.address).map_err(DialError::Connect)?;
+    let connecting = caller.connect(socket.as_fd(), member.address, deadline);
+    connecting.await.map_err(DialError::Connect)?;
+    let stream = Stream::new(socket);
+    if pool.tls.is_some() {
+        let unloaded = || DialError::Tls("its TLS settings were not loaded".to_owned());
+        let connector = pool.connector.as_ref().ok_or_else(unloaded)?;
+        let failed = |failure: Failure| DialError::Tls(failure.to_string());
+        let handshake = Handshake::connect(connector, host_of(member)).map_err(failed)?;
+        let mut early = Vec::new();
+        let shaken = shake((caller, turns), &stream, handshake, &mut early, deadline).await;
+        match shaken {
+            // A backend that speaks before it is asked says nothing we could use: an answer to no request.
+            Ok(_) if early.is_empty() => counters.tls_backends.add(1),
+            Ok(_) => return Err(DialError::Tls("it spoke before it was asked".to_owned())),
+            Err(ShakeError::Failed(failure)) => return Err(failed(failure)),
+            Err(ShakeError::Timeout) => {
+                return Err(DialError::Connect(io::ErrorKind::TimedOut.into()));
+            }
+            Err(ShakeError::Ended(error)) => return Err(DialError::Tls(error.to_string())),
+        }
+    }
+    Ok(stream)
+}
+
+/// The host that a backend's certificate is for, unless its pool says another: as it stands in the configuration.
+fn host_of(member: &Member) -> &str {
+    let host = member
+        .name
+        .rsplit_once(':')
+        .map_or(&*member.name, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Whose fault a failed connection is.
@@ -44,6 +93,7 @@ pub(super) const fn refusal_of(failure: BackendFailure) -> Refusal {
     match failure {
         BackendFailure::ConnectTimeout => Refusal::ConnectTimeout,
         BackendFailure::NoResources => Refusal::NoResources,
+        BackendFailure::Tls => Refusal::BackendTls,
         _ => Refusal::NoBackend,
     }
 }
@@ -58,8 +108,8 @@ pub(super) fn fails_everywhere(error: &io::Error) -> bool {
 }
 
 impl<'a> Dialled<'a> {
-    pub(super) const fn new(socket: OwnedFd, claim: Claim<'a>) -> Self {
-        Self { socket, claim }
+    pub(super) const fn new(stream: Stream, claim: Claim<'a>) -> Self {
+        Self { stream, claim }
     }
 
     /// Which backend.
@@ -84,9 +134,9 @@ impl<'a> Dialled<'a> {
         }
     }
 
-    /// The socket.
-    pub fn socket(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// The connection.
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// The backend did something wrong. Before its answer was taken this counts against its health, after it only
@@ -101,9 +151,9 @@ impl<'a> Dialled<'a> {
     }
 
     /// The connection becomes a tunnel's, and the claim with it: whoever opens the tunnel counts it as open.
-    pub fn into_tunnel(self) -> OwnedFd {
+    pub fn into_tunnel(self) -> (OwnedFd, Option<Box<Wire>>) {
         self.claim.into_open();
-        self.socket
+        self.stream.into_parts()
     }
 }
 

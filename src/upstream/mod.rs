@@ -7,7 +7,10 @@ mod dial;
 mod json;
 mod key;
 mod search;
+mod shake;
 mod sticky;
+mod stream;
+mod turns;
 
 pub use answer::{Answer, AnswerError, read_answer};
 pub use budget::Purse;
@@ -18,4 +21,7 @@ pub use json::fuzz_first_message;
 pub use json::{JsonReader, NoKey};
 pub use key::request_key;
 pub use search::{Chosen, NoChoice, Search};
+pub use shake::{ShakeError, refusal_of_handshake, shake};
 pub use sticky::{Returning, returning, set_cookie};
+pub use stream::Stream;
+pub use turns::Turns;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use super::budget::Purse;
 use super::claim::{Claim, Grounds};
-use super::dial::{Dialled, connect, fails_everywhere, failure_of, refusal_of};
+use super::dial::{DialError, Dialled, connect, fails_everywhere, failure_of, refusal_of};
 use crate::balance::{Ask, Balancer, NoPick};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Load, Member, Pool};
@@ -94,18 +94,24 @@ impl<'a> Search<'a> {
     /// Connects to who was chosen; nothing if that failed, which is noted here and held against the backend.
     pub async fn connect(&mut self, caller: &Caller, chosen: Chosen<'a>) -> Option<Dialled<'a>> {
         let Chosen { member, claim } = chosen;
-        match connect(caller, self.pool(), member).await {
-            Ok(socket) => Some(Dialled::new(socket, claim)),
-            Err(error) => {
+        let failure = match connect(caller, self.grounds, member).await {
+            Ok(stream) => return Some(Dialled::new(stream, claim)),
+            Err(DialError::Connect(error)) => {
                 let failure = failure_of(&error);
-                claim.failed(failure, Now::read());
-                self.note(member.id, refusal_of(failure), Cow::Borrowed(""));
                 if failure == BackendFailure::NoResources && fails_everywhere(&error) {
                     self.tries = u8::MAX;
                 }
-                None
+                failure
             }
-        }
+            Err(DialError::Tls(words)) => {
+                let (pool, backend) = (&*self.pool().name, &*member.name);
+                tracing::warn!(pool, backend, %words, "the TLS handshake with the backend failed");
+                BackendFailure::Tls
+            }
+        };
+        claim.failed(failure, Now::read());
+        self.note(member.id, refusal_of(failure), Cow::Borrowed(""));
+        None
     }
 
     /// A backend took the connection and closed it before it had said anything: nothing has happened yet, so another
@@ -170,6 +176,7 @@ fn is_full(pool: &Pool, grounds: &Grounds<'_>) -> bool {
 mod tests {
     use std::rc::Rc;
 
+    use super::super::turns::Turns;
     use super::*;
     use crate::fleet::{Caps, Ledger, PolicyKind, PoolId, RetryBudget, SlotTable, Weight};
     use crate::metrics::WorkerCounters;
@@ -181,6 +188,7 @@ mod tests {
         counters: WorkerCounters,
         policy: RefCell<Balancer>,
         purse: RefCell<Purse>,
+        turns: Turns,
     }
 
     impl Scene {
@@ -196,6 +204,7 @@ mod tests {
                 counters: WorkerCounters::default(),
                 policy: RefCell::new(Balancer::new(PolicyKind::RoundRobin, 1)),
                 purse: RefCell::new(Purse::new(START)),
+                turns: Turns::default(),
             }
         }
 
@@ -204,6 +213,7 @@ mod tests {
                 pool: &self.pool,
                 ledger: &self.ledger,
                 counters: &self.counters,
+                turns: &self.turns,
             };
             Search::new(grounds, &self.policy, &self.purse, (None, None))
         }

@@ -16,6 +16,7 @@ use crate::ring::{Accepted, Completion, Dispatch, Ring, Token, Wheel};
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::sys;
+use crate::upstream::Stream;
 
 /// One core's dispatcher.
 pub(super) struct Desk {
@@ -146,7 +147,7 @@ impl Desk {
             return ring.close(socket);
         }
         if floor.enqueue(Job {
-            socket,
+            stream: Stream::new(socket),
             peer,
             listener,
             accepted: now,
@@ -336,7 +337,12 @@ impl Dispatch for Desk {
             let greeter = greet::run(Rc::clone(&self.floor));
             glommio::spawn_local(self.floor.crew.keep(greeter)).detach();
         }
-        std::mem::take(&mut self.queued)
+        let queued = std::mem::take(&mut self.queued);
+        let had_waited = self.floor.turns.renew();
+        if self.floor.turns.anybody_waits() {
+            self.floor.handle.ring().nudge();
+        }
+        queued || had_waited
     }
 
     fn finished(&self) -> bool {

@@ -10,7 +10,6 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::greet::{Call, Decided, Greeter, Stop, Told};
@@ -36,8 +35,8 @@ pub(super) async fn hold(
     let subprotocol = expected.offered(first.subprotocol.as_deref());
     render_own_101(expected, subprotocol, &mut answer);
     let deadline = Now::read().after(first.timeout);
-    let socket = call.job.socket.as_fd();
-    let sent = greeter.caller.send_all(socket, answer, deadline).await;
+    let stream = &call.job.stream;
+    let sent = stream.send_all(&greeter.caller, answer, deadline).await;
     sent.map_err(|_| left(greeter))?;
     let rules = call.route.frames.as_deref();
     let limits = rules.map_or(FrameLimits::default(), |rules| rules.client.limits);
@@ -79,8 +78,8 @@ async fn listen(
             return Err(Refusal::FirstMessageTimeout.into());
         }
         let look = now.after(limits::FIRST_MESSAGE_LOOK).min(deadline);
-        let socket = call.job.socket.as_fd();
-        match greeter.caller.receive(socket, held, look).await {
+        let stream = &call.job.stream;
+        match stream.receive(&greeter.caller, held, look).await {
             Ok(0) => return Err(left(greeter)),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {}

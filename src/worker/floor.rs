@@ -20,7 +20,7 @@ use crate::ring::{Handle, Token};
 use crate::rng::Rng;
 use crate::simd::Scratch;
 use crate::sync::Arc;
-use crate::upstream::{Grounds, JsonReader};
+use crate::upstream::{Grounds, JsonReader, Turns};
 
 /// Bounds of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(super) struct Floor {
     /// Where first messages are looked into, and read.
     pub(super) scratch: RefCell<Scratch>,
     pub(super) json: RefCell<JsonReader>,
+    /// The steps that TLS handshakes take.
+    pub(super) turns: Turns,
     /// What first messages take that are waited for.
     pub(super) first_bytes: Cell<usize>,
 }
@@ -175,6 +177,7 @@ impl Floor {
             pool,
             ledger: &self.ledger,
             counters: &self.counters,
+            turns: &self.turns,
         }
     }
 

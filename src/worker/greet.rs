@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use super::certificate;
 use super::first;
 use super::floor::{Floor, Visit, patience};
 use super::framing::framing;
@@ -14,22 +15,26 @@ use super::lobby::Lobby;
 use super::plain::{self, Plain};
 use super::plan::Plan;
 use super::reach::Client;
+use super::secure::secure;
 use super::wish::{Wish, find_route, methods_of, wish_of};
 use crate::clock::{self, Now};
 use crate::fleet::{Pool, PoolId, RateKey, RateRule, Route, Snapshot};
 use crate::http::{
-    Confirmed, HeadScan, Hop, RequestHead, ResponseHead, add_field, client_address, render_plain,
-    render_refusal, render_response, render_upgrade, verify_101,
+    Confirmed, HeadScan, Hop, RequestHead, add_field, client_address, render_plain,
+    render_refusal_with, render_upgrade,
 };
 use crate::limits;
-use crate::metrics::{BackendFailure, Refusal};
+use crate::metrics::Refusal;
 use crate::relay::{FirstBytes, Opening};
 use crate::ring::Caller;
-use crate::sys;
+use crate::tls::Facts;
 use crate::upstream::{
-    Answer, AnswerError, Dialled, Search, read_answer, request_key, returning, set_cookie,
+    Answer, AnswerError, Dialled, Search, Stream, request_key, returning, set_cookie,
 };
 use crate::ws::CloseFrame;
+
+/// RFC 6797.
+pub(super) const HSTS: &str = "Strict-Transport-Security";
 
 /// A greeter: greets until nothing waits and enough others are idle.
 pub(super) async fn run(floor: Rc<Floor>) {
@@ -67,6 +72,8 @@ pub(super) enum Stop {
     Refuse(Refusal, Cow<'static, str>),
     /// The client has its 101 from us, and gets this. It was refused, or has said goodbye itself.
     Close(Option<Refusal>, Box<CloseFrame>),
+    /// The client cannot be told so, or has been told in an alert; the words are for the log.
+    Mute(Refusal, String),
     /// There is nobody to tell, or the answer has been given.
     Over,
 }
@@ -78,7 +85,10 @@ impl From<Refusal> for Stop {
 }
 
 /// What a verified 101 allows, and its head as the client gets it.
-type Proven = (Confirmed, Vec<u8>);
+pub(super) type Proven = (Confirmed, Vec<u8>);
+
+/// The head of a request, what came behind it, and what the TLS handshake before it told.
+type Came<'a> = (&'a [u8], &'a [u8], Option<&'a Facts>);
 
 /// A request whose route was found.
 pub(super) struct Call<'a> {
@@ -88,6 +98,8 @@ pub(super) struct Call<'a> {
     head: RequestHead<'a>,
     /// The client's address, behind the trusted proxies.
     client: IpAddr,
+    /// What its TLS handshake told, if there was one.
+    facts: Option<&'a Facts>,
     wish: Wish,
 }
 
@@ -109,8 +121,10 @@ pub(super) enum Told {
 }
 
 /// A request that was understood.
-struct Request<'a> {
-    client: Client<'a>,
+pub(super) struct Request<'a> {
+    /// What its backend is told of the client's certificate.
+    told: Vec<(&'a str, String)>,
+    pub(super) client: Client<'a>,
     head: RequestHead<'a>,
     hop: Hop<'a>,
     wish: Wish,
@@ -118,11 +132,14 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Its head, as a backend gets it.
-    fn rendered(&self) -> Vec<u8> {
+    pub(super) fn rendered(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
         match &self.wish {
             Wish::Upgrade(_) => render_upgrade(&self.head, &self.hop, &mut out),
             Wish::Plain { .. } => render_plain(&self.head, &self.hop, &mut out),
+        }
+        for (name, value) in &self.told {
+            add_field(name, value, &mut out);
         }
         out
     }
@@ -133,6 +150,10 @@ impl Greeter {
     async fn greet(&mut self, job: Job) -> bool {
         let mut visit = Visit::default();
         let outcome = match job.refused {
+            // A handshake would cost more than it is worth to say why not.
+            Some(refusal) if self.floor.plan().snapshot.tls(job.listener).is_some() => {
+                Err(Stop::Mute(refusal, String::new()))
+            }
             Some(refusal) => Err(refusal.into()),
             None => self.serve(&job, &mut visit).await,
         };
@@ -143,17 +164,22 @@ impl Greeter {
                 self.floor.tunnels.borrow_mut().open(
                     &mut ring,
                     &mut wheel,
-                    (job.socket, opening),
+                    (job.stream.into_parts(), opening),
                     now,
                 );
                 return true;
             }
-            Ok(None) => self.farewell(job.socket).await,
-            Err(Stop::Over) => self.floor.handle.ring().close(job.socket),
+            Ok(None) => self.farewell(job.stream).await,
+            Err(Stop::Over) => self.close(job.stream),
             Err(Stop::Refuse(refusal, detail)) if visit.told => {
                 let close = first::close_of(refusal, &detail);
                 self.turn_away(job, (Some(refusal), visit), close.as_bytes().to_vec())
                     .await;
+            }
+            Err(Stop::Mute(refusal, words)) => {
+                tracing::debug!(peer = %job.peer, reason = refusal.label(), %words, "refused");
+                self.floor.refused(refusal, job.peer, job.accepted, visit);
+                self.farewell(job.stream).await;
             }
             Err(Stop::Close(refusal, close)) => {
                 self.turn_away(job, (refusal, visit), close.as_bytes().to_vec())
@@ -161,7 +187,12 @@ impl Greeter {
             }
             Err(Stop::Refuse(refusal, detail)) => {
                 let mut answer = Vec::new();
-                render_refusal(refusal, &detail, visit.methods, &mut answer);
+                let plan = self.floor.plan();
+                // RFC 6797 section 7.2: never in the clear.
+                let hsts = plan.snapshot.hsts(job.listener);
+                let hsts = hsts.filter(|_| refusal != Refusal::PlainHttp);
+                let page = (visit.methods, hsts);
+                render_refusal_with(refusal, &detail, page, &mut answer);
                 self.turn_away(job, (Some(refusal), visit), answer).await;
             }
         }
@@ -180,20 +211,28 @@ impl Greeter {
         }
         self.floor.answered(job.accepted);
         let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
-        let sent = self.caller.send_all(job.socket.as_fd(), answer, deadline);
+        let sent = job.stream.send_all(&self.caller, answer, deadline);
         if sent.await.is_ok() {
-            self.farewell(job.socket).await;
+            self.farewell(job.stream).await;
         }
     }
 
     /// From the first byte to a verified answer. A plain response is relayed here, whole.
     async fn serve(&mut self, job: &Job, visit: &mut Visit) -> Result<Option<Opening>, Stop> {
         let plan = self.floor.plan();
-        let length = self.read_head(job, &plan.snapshot).await?;
+        let door = plan.snapshot.tls(job.listener);
+        let facts = match door {
+            Some(door) => Some(secure(self, job, door).await?),
+            None => None,
+        };
+        // Who has shaken hands has as long for its head as one in the clear.
+        let began = facts.as_ref().map_or(job.accepted, |_| Now::read());
+        let deadline = began.after(plan.snapshot.head_timeout);
+        let length = self.read_head(job, deadline).await?;
         let bytes = std::mem::take(&mut self.head);
-        let result = self
-            .serve_head(job, &plan, (&bytes[..length], &bytes[length..]), visit)
-            .await;
+        let (head, early) = bytes.split_at(length);
+        let told = (head, early, facts.as_ref());
+        let result = self.serve_head(job, &plan, told, visit).await;
         self.head = bytes;
         result
     }
@@ -202,18 +241,26 @@ impl Greeter {
         &mut self,
         job: &Job,
         plan: &Plan,
-        (head, early): (&[u8], &[u8]),
+        (head, early, facts): Came<'_>,
         visit: &mut Visit,
     ) -> Result<Option<Opening>, Stop> {
         let snapshot = &*plan.snapshot;
         let head = RequestHead::parse(head)
             .map_err(|error| Stop::Refuse(error.refusal(), Cow::Owned(error.to_string())))?;
         self.floor.counters.greeted.add(1);
+        if let Some(location) =
+            snapshot.redirect_of(job.listener, head.host(), head.path_and_query())
+        {
+            return Err(Stop::Refuse(Refusal::RedirectToHttps, location.into()));
+        }
         let client = client_address(job.peer.ip(), &head, &snapshot.trusted_proxies);
         visit.forwarded_for = (client != job.peer.ip()).then_some(client);
         let route = find_route(snapshot, &head)?;
         visit.route = Some(route.id.0);
         visit.methods = methods_of(route);
+        if let Some(rules) = &route.client_certificate {
+            certificate::check(rules, facts)?;
+        }
         let wish = wish_of(&head, route)?;
         if matches!(wish, Wish::Upgrade(_)) {
             self.may_count(route)?;
@@ -224,6 +271,7 @@ impl Greeter {
             route,
             head,
             client,
+            facts,
             wish,
         };
         let decided = match (&call.wish, &route.first_message) {
@@ -274,8 +322,9 @@ impl Greeter {
         );
         let mut search = Search::new(floor.grounds(pool), policy, &lobby.purse, wanted);
         let request = Request {
-            client: (job.socket.as_fd(), call.wish.leaving()),
-            hop: self.hop(job, snapshot, (route, pool)),
+            told: certificate::fields(route.client_certificate.as_deref(), call.facts),
+            client: (job.stream.as_fd(), call.wish.leaving()),
+            hop: self.hop(job, snapshot, (route, pool), call.facts),
             head: call.head,
             wish: call.wish,
         };
@@ -283,14 +332,12 @@ impl Greeter {
         let home = (dialled.backend(), dialled.address());
         let set_cookie = set_cookie(pool, returning, home, unix_seconds);
         let page = Plain {
+            hsts: snapshot.hsts(job.listener),
             head_only: matches!(request.wish, Wish::Plain { head_only: true }),
             set_cookie: set_cookie.as_deref(),
         };
-        let Some((confirmed, rendered)) = self.confirm(
-            (&dialled, answer),
-            &request.wish,
-            (page.set_cookie, &decided.told),
-        )?
+        let Some((confirmed, rendered)) =
+            self.confirm((&dialled, answer), &request.wish, (page, &decided.told))?
         else {
             plain::relay(self, job, (&dialled, answer), page).await?;
             return Ok(None);
@@ -342,15 +389,21 @@ impl Greeter {
     }
 
     /// Reads until the head is whole; hands back its length.
-    async fn read_head(&mut self, job: &Job, snapshot: &Snapshot) -> Result<usize, Stop> {
-        let deadline = job.accepted.after(snapshot.head_timeout);
+    async fn read_head(&mut self, job: &Job, deadline: Now) -> Result<usize, Stop> {
         let mut scan = HeadScan::default();
         loop {
-            match self
-                .caller
-                .receive(job.socket.as_fd(), &mut self.head, deadline)
-                .await
-            {
+            // Over TLS, the head may have come with the end of the handshake.
+            if !self.head.is_empty() {
+                match scan.feed(&self.head) {
+                    Ok(Some(length)) => return Ok(length),
+                    Ok(None) => {}
+                    Err(error) => {
+                        return Err(Stop::Refuse(error.refusal(), error.to_string().into()));
+                    }
+                }
+            }
+            let stream = &job.stream;
+            match stream.receive(&self.caller, &mut self.head, deadline).await {
                 Ok(0) => return Err(Stop::Over),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -358,103 +411,16 @@ impl Greeter {
                 }
                 Err(_) => return Err(Stop::Over),
             }
-            match scan.feed(&self.head) {
-                Ok(Some(length)) => return Ok(length),
-                Ok(None) => {}
-                Err(error) => return Err(Stop::Refuse(error.refusal(), error.to_string().into())),
-            }
         }
-    }
-
-    /// Sends the request to the backend and reads the head of its answer, for as long as the client waits
-    /// for it. Most answers come at once; only a client that has to wait is watched, as that costs two more
-    /// requests of the ring.
-    async fn ask(
-        &mut self,
-        dialled: &Dialled<'_>,
-        request: &Request<'_>,
-        deadline: Now,
-    ) -> Result<Result<Answer, AnswerError>, Stop> {
-        let head = request.rendered();
-        let (caller, bytes) = (&self.caller, &mut self.answer);
-        bytes.clear();
-        let backend = dialled.socket();
-        // A backend may answer and close before it has read everything: its answer counts, not the send.
-        let _ = caller.send_all(backend, head, deadline).await;
-        let soon = Now::read().after(limits::CLIENT_WATCHED_AFTER);
-        let answer = read_answer(caller, backend, bytes, soon.min(deadline)).await;
-        if soon >= deadline || !matches!(answer, Err(AnswerError::Timeout)) {
-            return Ok(answer);
-        }
-        let work = read_answer(caller, backend, bytes, deadline);
-        let call_off = || sys::end_both(&backend);
-        let handle = caller.handle();
-        let answer = handle.unless_left(request.client, work, call_off).await;
-        answer.ok_or_else(|| {
-            self.floor.counters.abandoned.add(1);
-            Stop::Over
-        })
-    }
-
-    /// Verifies a 101 (security rule 1), and renders it for the client. Nothing if the answer is an
-    /// ordinary response, or no upgrade was asked for.
-    fn confirm(
-        &self,
-        (dialled, answer): (&Dialled<'_>, Answer),
-        wish: &Wish,
-        (set_cookie, told): (Option<&str>, &Told),
-    ) -> Result<Option<Proven>, Stop> {
-        let Wish::Upgrade(expected) = wish else {
-            return Ok(None);
-        };
-        if !answer.switches {
-            return match told {
-                Told::Nothing => Ok(None),
-                // It answered as it may; the client cannot be given that answer any more.
-                Told::Switched(_) => {
-                    dialled.succeeded();
-                    let words = "the backend refused the handshake";
-                    Err(Stop::Refuse(Refusal::BadBackendAnswer, words.into()))
-                }
-            };
-        }
-        let bad = |detail: String| {
-            dialled.failed(BackendFailure::BadAnswer);
-            Stop::Refuse(Refusal::BadBackendAnswer, detail.into())
-        };
-        let head = ResponseHead::parse(&self.answer[answer.start..answer.end])
-            .map_err(|error| bad(AnswerError::from(error).to_string()))?;
-        let confirmed = verify_101(&head, expected).map_err(|error| bad(error.to_string()))?;
-        if let Told::Switched(subprotocol) = told {
-            let chosen = head.header("sec-websocket-protocol");
-            dialled.succeeded();
-            if chosen != subprotocol.as_ref().map(String::as_bytes) {
-                let words = "the backend chose another subprotocol";
-                return Err(Stop::Refuse(Refusal::BadBackendAnswer, words.into()));
-            }
-            return Ok(Some((confirmed, Vec::new())));
-        }
-        dialled.succeeded();
-        let mut rendered = Vec::with_capacity(512);
-        render_response(&head, Some(&confirmed), &mut rendered);
-        if let Some(cookie) = set_cookie {
-            add_field("Set-Cookie", cookie, &mut rendered);
-        }
-        Ok(Some((confirmed, rendered)))
-    }
-
-    /// The head of the answer, which was parsed once when it was read.
-    pub(super) fn answer_head(&self, answer: Answer) -> Result<ResponseHead<'_>, Stop> {
-        ResponseHead::parse(&self.answer[answer.start..answer.end])
-            .map_err(|_| Refusal::BadBackendAnswer.into())
     }
 
     /// What the backend is told about the client's hop.
     fn hop<'a>(
         &self,
         job: &Job,
-        snapshot: &Snapshot,
+        snapshot: &'a Snapshot,
         (route, pool): (&Route, &'a Pool),
+        facts: Option<&Facts>,
     ) -> Hop<'a> {
         let peer = job.peer.ip();
         let canonical = peer.to_canonical();
@@ -464,29 +430,34 @@ impl Greeter {
                 .trusted_proxies
                 .iter()
                 .any(|block| block.contains(&canonical)),
-            scheme: "http",
+            scheme: if facts.is_some() { "https" } else { "http" },
             local: self.floor.listeners[job.listener as usize],
+            claimed: snapshot.routes.claimed_fields(),
             hidden_cookie: pool.sticky.as_ref().map(|sticky| &*sticky.cookie),
             offers_deflate: route.offers_deflate,
         }
     }
 
     /// Ends our half and reads what the client still sends, so that no reset overtakes the answer.
-    async fn farewell(&mut self, socket: OwnedFd) {
-        sys::end_stream(&socket);
+    async fn farewell(&mut self, stream: Stream) {
+        stream.end();
         let deadline = Now::read().after(limits::REFUSAL_TIMEOUT);
         let mut dropped = 0;
         while dropped < limits::REFUSAL_DRAIN_BYTES_MAX {
             self.answer.clear();
             match self
                 .caller
-                .receive(socket.as_fd(), &mut self.answer, deadline)
+                .receive(stream.as_fd(), &mut self.answer, deadline)
                 .await
             {
                 Ok(bytes) if bytes > 0 => dropped += bytes,
                 _ => break,
             }
         }
-        self.floor.handle.ring().close(socket);
+        self.close(stream);
+    }
+
+    fn close(&self, stream: Stream) {
+        self.floor.handle.ring().close(stream.into_parts().0);
     }
 }

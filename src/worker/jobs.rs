@@ -4,18 +4,18 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::clock::Now;
 use crate::limits;
 use crate::metrics::Refusal;
+use crate::upstream::Stream;
 
 /// A connection that was accepted and waits for its greeting.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) socket: OwnedFd,
+    pub(super) stream: Stream,
     pub(super) peer: SocketAddr,
     /// The number of the listener it came to.
     pub(super) listener: u32,
@@ -130,7 +130,7 @@ mod tests {
     fn job() -> Job {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         Job {
-            socket: socket.into(),
+            stream: Stream::new(socket.into()),
             peer: "192.0.2.1:5".parse().unwrap(),
             listener: 0,
             accepted: Now::from_nanos(0),

@@ -226,6 +226,7 @@ mod tests {
             pools: (0..).zip(names).map(pool).collect(),
             routes: RouteTable::new(Vec::new()),
             trusted_proxies: Vec::new(),
+            doors: Vec::new(),
             head_timeout: std::time::Duration::ZERO,
             source_limits: SourceLimits::default(),
         }

@@ -5,6 +5,8 @@
 //!                          │ 429, 503           │ 4xx, 5xx
 //! ```
 
+mod ask;
+mod certificate;
 mod crew;
 mod desk;
 mod first;
@@ -17,6 +19,7 @@ mod mailbox;
 mod plain;
 mod plan;
 mod reach;
+mod secure;
 mod sources;
 mod wish;
 
@@ -41,6 +44,7 @@ use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
 use crate::rng::Rng;
 use crate::simd::{Kernels, Scratch};
 use crate::sync::Arc;
+use crate::upstream::Turns;
 use crew::Crew;
 use desk::Desk;
 use floor::Floor;
@@ -129,6 +133,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         draining: Cell::new(false),
         scratch: RefCell::new(Scratch::new(Kernels::best())),
         json: RefCell::default(),
+        turns: Turns::default(),
         first_bytes: Cell::new(0),
     });
     // The first one to be set is the only one.

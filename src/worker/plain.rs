@@ -1,9 +1,8 @@
 //! Relays one ordinary response whole: its head as rendered, its body byte for byte to its exact end.
 
 use std::io;
-use std::os::fd::AsFd;
 
-use super::greet::{Greeter, Stop};
+use super::greet::{Greeter, HSTS, Stop};
 use super::jobs::Job;
 use crate::clock::Now;
 use crate::http::{BodyReader, add_field, render_response, response_framing};
@@ -16,8 +15,22 @@ use crate::upstream::{Answer, Dialled};
 pub(super) struct Plain<'a> {
     /// It answers a HEAD.
     pub(super) head_only: bool,
+    /// What `Strict-Transport-Security` says, if anything.
+    pub(super) hsts: Option<&'a str>,
     /// What the client is to come back with.
     pub(super) set_cookie: Option<&'a str>,
+}
+
+impl Plain<'_> {
+    /// Adds what is ours to a head that goes to the client.
+    pub(super) fn add_to(&self, head: &mut Vec<u8>) {
+        if let Some(cookie) = self.set_cookie {
+            add_field("Set-Cookie", cookie, head);
+        }
+        if let Some(hsts) = self.hsts {
+            add_field(HSTS, hsts, head);
+        }
+    }
 }
 
 /// Relays the answer whose head was read. Both connections end after it (security rule 10).
@@ -40,9 +53,7 @@ pub(super) async fn relay(
     dialled.succeeded();
     let mut out = Vec::with_capacity(1024);
     render_response(&head, None, &mut out);
-    if let Some(cookie) = response.set_cookie {
-        add_field("Set-Cookie", cookie, &mut out);
-    }
+    response.add_to(&mut out);
     greeter.floor.counters.plain_responses.add(1);
     greeter.floor.answered(job.accepted);
     let mut body = BodyReader::new(framing);
@@ -54,13 +65,13 @@ pub(super) async fn relay(
         };
         out.extend_from_slice(&rest[..progress.consumed]);
         let deadline = Now::read().after(limits::PLAIN_BODY_TIMEOUT);
-        let sent = greeter
-            .caller
-            .send_all(job.socket.as_fd(), std::mem::take(&mut out), deadline)
+        let sent = job
+            .stream
+            .send_all(&greeter.caller, std::mem::take(&mut out), deadline)
             .await;
         out = sent.map_err(|_| {
             // A client too slow for its body must not take the part it reads later for the whole.
-            crate::sys::reset_on_close(&job.socket);
+            crate::sys::reset_on_close(&job.stream);
             Stop::Over
         })?;
         out.clear();
@@ -68,9 +79,9 @@ pub(super) async fn relay(
             return Ok(());
         }
         rest.clear();
-        match greeter
-            .caller
-            .receive(dialled.socket(), &mut rest, deadline)
+        match dialled
+            .stream()
+            .receive(&greeter.caller, &mut rest, deadline)
             .await
         {
             Ok(0) if body.end_of_stream().is_ok() => return Ok(()),
@@ -91,6 +102,6 @@ pub(super) async fn relay(
 /// The body broke off: the client must not take it for whole, so its connection is reset.
 fn cut_off(job: &Job, dialled: &Dialled<'_>, failure: BackendFailure) -> Stop {
     dialled.failed(failure);
-    crate::sys::reset_on_close(&job.socket);
+    crate::sys::reset_on_close(&job.stream);
     Stop::Over
 }

@@ -77,6 +77,7 @@ mod tests {
             pools,
             routes: RouteTable::default(),
             trusted_proxies: Vec::new(),
+            doors: Vec::new(),
             head_timeout: Duration::from_secs(1),
             source_limits: SourceLimits::default(),
         })

@@ -298,6 +298,7 @@ mod tests {
     const ARGS: DoctorArgs = DoctorArgs {
         tunnels: 10_000,
         backends: 1,
+        config: None,
         json: false,
     };
 

@@ -2,13 +2,16 @@
 
 mod checks;
 mod finding;
+mod tls;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::clock::unix_millis;
 use crate::ring::Features;
 use crate::simd::Kernels;
 use crate::sys::proc::Host;
@@ -18,9 +21,12 @@ use finding::{fails, json, table};
 /// Check this machine and say how to fix what is missing.
 ///
 /// Looks at kernel, io_uring, limits, queues, ports, processors, vector instructions and memory, and prints the command that closes each gap.
+/// With a configuration it looks at the certificates too: what they are for and how long they are good.
 /// A warning bounds or slows Ringway; a failure keeps it from running, and makes the exit code 1.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  ringway doctor --tunnels 100000 --backends 8")]
+#[command(
+    after_help = "Examples:\n  ringway doctor --tunnels 100000 --backends 8\n  ringway doctor -c ringway.toml"
+)]
 pub struct DoctorArgs {
     /// How many tunnels the machine shall carry at one time.
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
@@ -28,6 +34,9 @@ pub struct DoctorArgs {
     /// How many backends (distinct addresses and ports) share them.
     #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub backends: u32,
+    /// The configuration, to look at its certificates.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -43,6 +52,10 @@ pub fn doctor(
     let mut findings = examine(&Host::read(), args);
     findings.push(simd(Kernels::best().name()));
     findings.extend(features.into_iter().map(feature));
+    if let Some(file) = &args.config {
+        let unix_seconds = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
+        findings.extend(tls::examine(file, unix_seconds));
+    }
     let text = if args.json {
         json(&findings)?
     } else {

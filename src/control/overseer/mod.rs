@@ -11,11 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::clock::Now;
+use super::probe::Secure;
+use super::vault::{Vault, VaultErrors, keep_secrets};
+use crate::clock::{Now, unix_millis};
 use crate::config::Config;
 use crate::fleet::{BackendId, Registry, SlotTable, Snapshot, TableFull};
 use crate::health::ProbeSettings;
 use crate::limits;
+use crate::metrics::ControlCounters;
 use crate::sync::Arc;
 use crate::worker::Command;
 
@@ -35,6 +38,8 @@ pub(super) struct Overseer {
     registry: Registry,
     snapshot: Arc<Snapshot>,
     members: Members,
+    /// What TLS was loaded.
+    vault: Vault,
     /// Every backend of the snapshot, by its row.
     records: BTreeMap<BackendId, Record>,
     tasks: Tasks,
@@ -60,13 +65,24 @@ pub(super) struct Followed {
     pub(super) needs_restart: Vec<&'static str>,
 }
 
+/// Why a new file was not followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// It names more backends than there are rows.
+    #[error(transparent)]
+    Table(#[from] TableFull),
+    /// TLS cannot be as it says.
+    #[error(transparent)]
+    Tls(#[from] VaultErrors),
+}
+
 impl Overseer {
     /// An overseer of this snapshot, which was made from `config` by `registry`. Its probes and its questions to
     /// the DNS begin; what they find comes out of the receiver, for [`Overseer::heard`].
     pub(super) fn start(
         config: Config,
         registry: Registry,
-        snapshot: Arc<Snapshot>,
+        (snapshot, vault): (Arc<Snapshot>, Vault),
         workers: usize,
         resolver: ResolverMaker,
     ) -> (Self, mpsc::Receiver<Event>) {
@@ -86,6 +102,7 @@ impl Overseer {
             config,
             registry,
             snapshot,
+            vault,
         };
         overseer.follow(Now::read());
         overseer.tasks.ask_for(&overseer.config);
@@ -136,7 +153,11 @@ impl Overseer {
     }
 
     /// The file has changed: everything that does not need a restart follows it.
-    pub(super) fn reload(&mut self, config: Config, now: Now) -> Result<Followed, TableFull> {
+    pub(super) fn reload(&mut self, config: Config, now: Now) -> Result<Followed, ReloadError> {
+        if let Err(error) = keep_secrets(&config) {
+            tracing::warn!("core dumps cannot be turned off: {error}");
+        }
+        let vault = Vault::load(&config, &self.vault, now)?;
         let needs_restart = self.began_with.needs_restart(&config);
         let before = (
             self.members.clone(),
@@ -148,7 +169,8 @@ impl Overseer {
             .snapshot(&self.config, &mut self.registry, &self.records);
         match made {
             Ok(snapshot) => {
-                self.snapshot = Arc::new(snapshot);
+                self.vault = vault;
+                self.snapshot = Arc::new(self.furnished(snapshot));
                 self.follow(now);
                 self.tasks.ask_for(&self.config);
                 let news = News {
@@ -162,7 +184,7 @@ impl Overseer {
             Err(full) => {
                 (self.members, self.config) = before;
                 self.take_back();
-                Err(full)
+                Err(full.into())
             }
         }
     }
@@ -174,7 +196,7 @@ impl Overseer {
             .snapshot(&self.config, &mut self.registry, &self.records);
         match made {
             Ok(snapshot) => {
-                self.snapshot = Arc::new(snapshot);
+                self.snapshot = Arc::new(self.furnished(snapshot));
                 self.follow(now);
                 News {
                     snapshot: Some(Arc::clone(&self.snapshot)),
@@ -183,6 +205,40 @@ impl Overseer {
             Err(full) => {
                 tracing::error!("the set of backends stays as it is: {full}");
                 self.take_back();
+                News::default()
+            }
+        }
+    }
+
+    /// A snapshot with what TLS was loaded.
+    fn furnished(&self, mut snapshot: Snapshot) -> Snapshot {
+        let (listening, config) = (&self.began_with, &self.config);
+        self.vault.furnish(listening, config, &mut snapshot);
+        snapshot
+    }
+
+    /// Loads certificates and the like again if their files have changed. What cannot be loaded changes nothing: the
+    /// old ones stay, and that is said and counted.
+    pub(super) fn look_at_files(&mut self, counters: &ControlCounters, now: Now) -> News {
+        let unix_seconds = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
+        for words in self.vault.reminders(now, unix_seconds) {
+            tracing::warn!("{words}");
+        }
+        if !self.vault.has_changed(&self.config, now) {
+            return News::default();
+        }
+        match Vault::load(&self.config, &self.vault, now) {
+            Ok(vault) => {
+                counters.tls_loads.add(1);
+                tracing::info!("certificates were loaded again");
+                self.vault = vault;
+                self.publish(now)
+            }
+            Err(errors) => {
+                counters.tls_load_failures.add(1);
+                for error in &errors.0 {
+                    tracing::error!("the old certificates stay: {error}");
+                }
                 News::default()
             }
         }
@@ -204,7 +260,10 @@ impl Overseer {
         let begins = gone.is_empty();
         let snapshot = Arc::clone(&self.snapshot);
         for (pool, place) in snapshot.pools.iter().zip(0..) {
-            let probe: Option<ProbeSettings> = self.config.pools[place].probe.clone();
+            let settings = &self.config.pools[place];
+            let probe: Option<ProbeSettings> = settings.probe.clone();
+            let connector = self.vault.connector(&pool.name);
+            let connector = connector.filter(|_| settings.probe_tls).cloned();
             for member in pool.backends.iter() {
                 let known = gone.remove(&member.id);
                 let known = known.filter(|record| record.generation == member.generation);
@@ -217,7 +276,9 @@ impl Overseer {
                 let verdict = record.verdict();
                 self.records.insert(member.id, record);
                 self.settle(member.id, now);
-                self.tasks.probe(member, probe.as_ref(), verdict);
+                let secure = connector.as_ref();
+                let secure = secure.map(|connector| Secure::new(connector, member.host()));
+                self.tasks.probe(member, (probe.as_ref(), secure), verdict);
             }
         }
         for (id, mut record) in gone {

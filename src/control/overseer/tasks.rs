@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::super::discovery::{Answer, DiscoveryError, Resolver};
-use super::super::probe::{ProbeFailure, probe};
+use super::super::probe::{ProbeFailure, Secure, probe};
 use crate::clock::unix_millis;
 use crate::config::{Config, NameSettings};
 use crate::fleet::{BackendId, Member};
@@ -59,8 +60,12 @@ pub(super) struct Tasks {
 struct Probing {
     generation: u32,
     settings: ProbeSettings,
+    way: Way,
     _task: Task,
 }
+
+/// How a backend is spoken to, in the clear or over TLS. Its owner changes it, and the next probe goes by it.
+type Way = Arc<ArcSwap<Option<Secure>>>;
 
 /// A task that ends with its owner.
 struct Task(JoinHandle<()>);
@@ -87,36 +92,40 @@ impl Tasks {
         }
     }
 
-    /// Probes this backend as the settings say, or not at all. One that is probed in this way already goes on;
-    /// otherwise the probes begin with `verdict`.
+    /// Probes this backend as the settings say, or not at all. One that is probed by them already goes on, with the next
+    /// probe over TLS as `secure` says; otherwise the probes begin with `verdict`.
     pub(super) fn probe(
         &mut self,
         member: &Member,
-        settings: Option<&ProbeSettings>,
+        (settings, secure): (Option<&ProbeSettings>, Option<Secure>),
         verdict: Verdict,
     ) {
         let Some(settings) = settings else {
             self.stop_probing(member.id);
             return;
         };
-        let goes_on = self
-            .probes
-            .get(&member.id)
-            .is_some_and(|own| own.generation == member.generation && own.settings == *settings);
-        if goes_on {
+        let own = self.probes.get(&member.id);
+        let own = own.filter(|own| own.generation == member.generation);
+        if let Some(own) = own.filter(|own| own.settings == *settings) {
+            if **own.way.load() != secure {
+                own.way.store(Arc::new(secure));
+            }
             return;
         }
+        let way: Way = Arc::new(ArcSwap::from_pointee(secure));
         let loops = ProbeLoop {
             events: self.events.clone(),
             places: Arc::clone(&self.places),
             member: member.clone(),
             settings: settings.clone(),
+            way: Arc::clone(&way),
             verdict,
             rng: Rng::seeded(self.rng.next_u64()),
         };
         let probing = Probing {
             generation: member.generation,
             settings: settings.clone(),
+            way,
             _task: Task(tokio::spawn(loops.run())),
         };
         self.probes.insert(member.id, probing);
@@ -158,6 +167,7 @@ struct ProbeLoop {
     places: Arc<Semaphore>,
     member: Member,
     settings: ProbeSettings,
+    way: Way,
     /// What was held of it before the first probe.
     verdict: Verdict,
     rng: Rng,
@@ -176,7 +186,9 @@ impl ProbeLoop {
             let Ok(place) = self.places.acquire().await else {
                 return;
             };
-            let outcome = probe(self.member.address, &self.settings).await;
+            let way = self.way.load_full();
+            let secure = Option::as_ref(&way);
+            let outcome = probe(self.member.address, secure, &self.settings).await;
             drop(place);
             // What we lacked ourselves says nothing about the backend.
             let step = match &outcome {

@@ -4,11 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::discovery::{Answer, DiscoveryError};
+use super::super::probe::ProbeFailure;
+use super::super::probe::tests::secure::server;
+use super::super::vault::Vault;
 use super::tasks::{Event, Named};
 use super::{Change, News, Overseer};
 use crate::clock::Now;
 use crate::config::{self, BackendSettings, Config, NameKind, NameSettings};
+use crate::control::papers::Papers;
 use crate::fleet::{Fate, Registry, SlotTable, State, Weight};
+use crate::limits;
+use crate::metrics::ControlCounters;
 use crate::sync::Arc;
 use crate::worker::Command;
 
@@ -36,7 +42,7 @@ fn overseer(config: Config) -> Overseer {
     let table = Arc::new(SlotTable::new(16));
     let mut registry = Registry::new(table);
     let snapshot = Arc::new(config.snapshot(&mut registry).unwrap());
-    Overseer::start(config, registry, snapshot, 2, || None).0
+    Overseer::start(config, registry, (snapshot, Vault::default()), 2, || None).0
 }
 
 fn backend(last: u8) -> BackendSettings {
@@ -225,4 +231,52 @@ async fn a_reload_that_finds_no_room_changes_nothing() {
         4,
         "what the DNS had named is still known"
     );
+}
+
+#[tokio::test]
+async fn an_authority_that_was_replaced_counts_from_the_next_probe_on() {
+    let (papers, strangers) = (Papers::new(), Papers::new());
+    let acceptor = server(&papers.certificate("chat", &["127.0.0.1"]), None);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Whoever does not trust it hangs up.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let authority = strangers.authority();
+    let text = format!(
+        "[listeners.test]\nbind = \"127.0.0.1:8080\"\n[pools.chat]\nbackends = [\"{address}\"]\n\
+         tls = {{ authorities = \"{}\" }}\nprobe = {{ interval = \"50ms\" }}\n\
+         [[routes]]\npool = \"chat\"\n",
+        authority.display()
+    );
+    let config = config::parse("test.toml", &text).unwrap();
+    let vault = Vault::load(&config, &Vault::default(), Now::read()).unwrap();
+    let mut registry = Registry::new(Arc::new(SlotTable::new(16)));
+    let mut snapshot = config.snapshot(&mut registry).unwrap();
+    vault.furnish(&config, &config, &mut snapshot);
+    let known = (Arc::new(snapshot), vault);
+    let (mut overseer, mut events) = Overseer::start(config, registry, known, 2, || None);
+    let mut next = async || {
+        let event = tokio::time::timeout(Duration::from_secs(30), events.recv()).await;
+        let Ok(Some(Event::Probed(probed))) = event else {
+            panic!("{event:?}");
+        };
+        probed.outcome
+    };
+    let before = next().await;
+    assert!(matches!(before, Err(ProbeFailure::Tls(_))), "{before:?}");
+
+    std::fs::copy(papers.authority(), &authority).unwrap();
+    let counters = ControlCounters::default();
+    let later = Now::read().after(limits::TLS_FILES_LOOK);
+    let news = overseer.look_at_files(&counters, later);
+    assert!(news.snapshot.is_some());
+    assert_eq!(counters.tls_loads.get(), 1);
+    // One may have been under way.
+    let _ = next().await;
+    let after = next().await;
+    assert!(after.is_ok(), "{after:?}");
 }

@@ -10,15 +10,14 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::{ProbeFailure, USER_AGENT, host};
+use super::{ProbeFailure, Stream, USER_AGENT, host, secure};
 use crate::health::HttpProbe;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, PROBE_BODY_BYTES_MAX};
 
 /// Sends the GET and judges the answer. The connection ends with this future.
 pub(super) async fn get(
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     asked: &HttpProbe,
 ) -> Result<(), ProbeFailure> {
@@ -101,9 +100,13 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 fn failure(error: &hyper::Error) -> ProbeFailure {
-    let is_broken_off = error
+    let broken_off = error
         .source()
-        .is_some_and(<dyn std::error::Error>::is::<io::Error>);
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(broken) = broken_off.and_then(secure::failure) {
+        return broken;
+    }
+    let is_broken_off = broken_off.is_some();
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || is_broken_off {
         ProbeFailure::Closed
     } else {

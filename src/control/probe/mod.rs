@@ -1,24 +1,29 @@
 //! One question to one backend: does it take a connection, answer a GET, answer a ping? Knows no verdict and no past.
+//! Where its pool speaks TLS, the question goes over TLS.
 //!
 //! What a backend answers is hostile input: heads, bodies and frames are read up to a bound, and nothing outlives the
 //! future. Dropping it closes the socket, because no task is spawned.
 
 mod http;
+mod secure;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::clock::Now;
 use crate::health::{ProbeKind, ProbeSettings};
 use crate::limits::PROBE_GOODBYE;
 use crate::rng::Rng;
+
+pub(super) use secure::Secure;
 
 /// What a good probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,9 @@ pub(super) enum ProbeFailure {
     /// It ended the connection before its answer was whole.
     #[error("it closed the connection before its answer was whole")]
     Closed,
+    /// The TLS handshake with it failed, or what came over TLS broke its rules.
+    #[error("TLS with it failed: {0}")]
+    Tls(String),
     /// It answered, but not what is expected.
     #[error("{0}")]
     BadAnswer(String),
@@ -54,37 +62,66 @@ impl ProbeFailure {
             Self::Refused(_) => "refused",
             Self::Timeout => "timeout",
             Self::Closed => "closed",
+            Self::Tls(_) => "tls",
             Self::BadAnswer(_) => "bad_answer",
             Self::Ours(_) => "ours",
         }
     }
 }
 
-/// Probes one backend once; never longer than `settings.timeout`.
+/// Probes one backend once; never longer than `settings.timeout`. Over TLS if `secure` says how.
 pub(super) async fn probe(
     address: SocketAddr,
+    secure: Option<&Secure>,
     settings: &ProbeSettings,
 ) -> Result<Probed, ProbeFailure> {
     let begun = Now::read();
-    let asked = timeout(settings.timeout, ask(address, &settings.kind, begun));
-    let (probed, open) = asked.await.unwrap_or(Err(ProbeFailure::Timeout))?;
-    if let Some(open) = open {
-        let left = settings.timeout.saturating_sub(Now::read().since(begun));
+    let asked = ask((address, secure), &settings.kind, begun);
+    let asked = timeout(settings.timeout, asked).await;
+    let (probed, open) = asked.unwrap_or(Err(ProbeFailure::Timeout))?;
+    let left = settings.timeout.saturating_sub(Now::read().since(begun));
+    let goodbye = left.min(PROBE_GOODBYE);
+    match open {
+        None => {}
         // The answer is known; a backend that does not say goodbye is no worse for it.
-        let _ = timeout(left.min(PROBE_GOODBYE), open.say_goodbye()).await;
+        Some(Open::WebSocket(open)) => drop(timeout(goodbye, open.say_goodbye()).await),
+        Some(Open::Secure(stream)) => {
+            if let Ok(late) = timeout(goodbye, secure::hang_up(stream)).await {
+                late?;
+            }
+        }
     }
     Ok(probed)
 }
 
-/// Asks, and answers what was found and the WebSocket that is still open, if it was one.
+/// What is still open when the answer is known.
+enum Open {
+    WebSocket(websocket::Open),
+    /// Nothing was asked but for TLS.
+    Secure(Stream),
+}
+
+/// A connection to a backend, in the clear or over TLS.
+type Stream = Box<dyn Link>;
+
+trait Link: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Link for T {}
+
+/// Asks, and answers what was found and what is still open.
 async fn ask(
-    address: SocketAddr,
+    (address, secure): (SocketAddr, Option<&Secure>),
     kind: &ProbeKind,
     begun: Now,
-) -> Result<(Probed, Option<websocket::Open>), ProbeFailure> {
+) -> Result<(Probed, Option<Open>), ProbeFailure> {
     let stream = tcp::connect(address).await?;
+    let stream: Stream = match secure {
+        None => Box::new(stream),
+        Some(secure) => Box::new(secure.shake(stream).await?),
+    };
+    let mut still_open = None;
     match kind {
-        ProbeKind::Tcp => drop(stream),
+        ProbeKind::Tcp => still_open = secure.map(|_| Open::Secure(stream)),
         ProbeKind::Http(asked) => http::get(stream, address, asked).await?,
         ProbeKind::WebSocket(asked) => {
             // Chance enters here. Keys and payloads only have to differ; whoever could guess them is the one
@@ -92,11 +129,11 @@ async fn ask(
             let mut rng = Rng::seeded(begun.as_nanos() ^ u64::from(address.port()));
             let mut open = websocket::Open::greet(stream, address, asked, &mut rng).await?;
             let took = open.ping().await?;
-            return Ok((Probed { took }, Some(open)));
+            return Ok((Probed { took }, Some(Open::WebSocket(open))));
         }
     }
     let took = Now::read().since(begun);
-    Ok((Probed { took }, None))
+    Ok((Probed { took }, still_open))
 }
 
 /// The Host field: what the settings say, or the address.

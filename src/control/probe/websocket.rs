@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::{ProbeFailure, USER_AGENT, host};
+use super::{ProbeFailure, Stream, USER_AGENT, host, secure};
 use crate::clock::Now;
 use crate::health::WebSocketProbe;
 use crate::http::{Expected, HeadScan, ResponseHead, accept_key, is_interim, verify_101};
@@ -20,7 +19,7 @@ use crate::ws::{FrameHeader, Opcode, Rule, Scanner, Sender, Verdict, apply_mask,
 
 /// A WebSocket that a backend has agreed to.
 pub(super) struct Open {
-    stream: TcpStream,
+    stream: Stream,
     listening: Listening,
     mask: [u8; 4],
 }
@@ -28,7 +27,7 @@ pub(super) struct Open {
 impl Open {
     /// Shakes hands. An offered subprotocol must be taken.
     pub(super) async fn greet(
-        mut stream: TcpStream,
+        mut stream: Stream,
         address: SocketAddr,
         asked: &WebSocketProbe,
         rng: &mut Rng,
@@ -206,7 +205,7 @@ fn request(address: SocketAddr, asked: &WebSocketProbe, key: &str) -> Result<Str
 }
 
 /// Reads the final head, past interim ones, and what has come after it.
-async fn read_head(stream: &mut TcpStream) -> Result<(Vec<u8>, Vec<u8>), ProbeFailure> {
+async fn read_head(stream: &mut Stream) -> Result<(Vec<u8>, Vec<u8>), ProbeFailure> {
     let mut bytes = Vec::new();
     let mut room = [0; READ_BYTES];
     let (mut scan, mut interim) = (HeadScan::default(), 0);
@@ -251,18 +250,27 @@ fn confirm(head: &[u8], expected: &Expected) -> Result<(), ProbeFailure> {
     Ok(())
 }
 
-async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), ProbeFailure> {
-    let written = stream.write_all(bytes).await;
-    written.map_err(|_| ProbeFailure::Closed)
+async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), ProbeFailure> {
+    // Over TLS bytes may wait for more to go with them.
+    let written = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    written.await.map_err(|error| broken_off(&error))
 }
 
 /// Reads at least one byte.
-async fn read(stream: &mut TcpStream, room: &mut [u8]) -> Result<usize, ProbeFailure> {
+async fn read(stream: &mut Stream, room: &mut [u8]) -> Result<usize, ProbeFailure> {
     let read: io::Result<usize> = stream.read(room).await;
     match read {
-        Ok(0) | Err(_) => Err(ProbeFailure::Closed),
+        Ok(0) => Err(ProbeFailure::Closed),
         Ok(read) => Ok(read),
+        Err(error) => Err(broken_off(&error)),
     }
+}
+
+fn broken_off(error: &io::Error) -> ProbeFailure {
+    secure::failure(error).unwrap_or(ProbeFailure::Closed)
 }
 
 fn sixteen(rng: &mut Rng) -> [u8; 16] {

@@ -47,6 +47,26 @@ pub struct BackendSample {
     pub ended_abnormally: u64,
 }
 
+/// A certificate that a listener shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateSample {
+    /// The listener's name in the configuration.
+    pub listener: String,
+    /// The path of its chain.
+    pub certificate: String,
+    /// Until when it is good, in seconds since 1970.
+    pub not_after: i64,
+}
+
+/// What is read anew for each page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// One row a backend; the pair of pool and backend is distinct.
+    pub backends: Vec<BackendSample>,
+    /// One row a certificate; the pair of listener and certificate is distinct.
+    pub certificates: Vec<CertificateSample>,
+}
+
 /// What `/metrics` shows besides the workers' counters.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extra<'a> {
@@ -54,6 +74,8 @@ pub struct Extra<'a> {
     pub rules: &'a [&'a str],
     /// One row a backend; the pair of pool and backend is distinct.
     pub backends: &'a [BackendSample],
+    /// One row a certificate; the pair of listener and certificate is distinct.
+    pub certificates: &'a [CertificateSample],
     /// What the control thread counted.
     pub control: Option<&'a ControlCounters>,
     /// What the process uses.
@@ -100,6 +122,12 @@ impl Page {
             | Source::BackendState => {
                 for row in extra.backends {
                     self.backend(metric, row);
+                }
+            }
+            Source::Certificate(read) => {
+                for row in extra.certificates {
+                    let labels = labels(metric, &[&row.listener, &row.certificate]);
+                    self.line(format_args!("{name}{{{labels}}} {}", read(row)));
                 }
             }
             Source::Flow(source) => {
@@ -261,6 +289,7 @@ mod tests {
     use super::*;
     use crate::metrics::{FlowLabels, Refusal};
 
+    #[expect(clippy::too_many_lines, reason = "one of everything there is")]
     fn page() -> String {
         let workers = [
             Arc::new(WorkerCounters::default()),
@@ -289,6 +318,8 @@ mod tests {
             .observe(Duration::from_secs(1_000));
         let control = ControlCounters::default();
         control.log_lines.add(5);
+        control.tls_loads.add(2);
+        control.tls_load_failures.add(1);
         let backends = [BackendSample {
             pool: "chat \"a\"\\".into(),
             backend: "10.0.0.11:9000".into(),
@@ -296,8 +327,13 @@ mod tests {
             established: 12,
             connecting: 1,
             handshake_us: Some(1_500),
-            failures: [2, 0, 1, 0, 0, 0],
+            failures: [2, 0, 1, 0, 0, 0, 0],
             ..BackendSample::default()
+        }];
+        let certificates = [CertificateSample {
+            listener: "public".into(),
+            certificate: "/etc/ringway/chat.pem".into(),
+            not_after: 1_800_000_000,
         }];
         let process = ProcessUsage {
             cpu_seconds: 1.25,
@@ -311,6 +347,7 @@ mod tests {
             &Extra {
                 rules: &["first_rule", "second_rule"],
                 backends: &backends,
+                certificates: &certificates,
                 control: Some(&control),
                 process: Some(&process),
                 draining: true,
@@ -338,6 +375,9 @@ mod tests {
             "ringway_backend_handshake_seconds{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\"} 0.0015",
             "ringway_backend_failed_total{pool=\"chat \\\"a\\\"\\\\\",backend=\"10.0.0.11:9000\",kind=\"closed\"} 1",
             "ringway_access_log_lines_total 5",
+            "ringway_tls_certificate_not_after_seconds{listener=\"public\",certificate=\"/etc/ringway/chat.pem\"} 1800000000",
+            "ringway_tls_loads_total 2",
+            "ringway_tls_load_failures_total 1",
             "ringway_draining 1",
             "process_cpu_seconds_total 1.25",
             "process_max_fds 1024",

@@ -1,6 +1,7 @@
 //! Probes against backends that are well, ill and hostile, on loopback.
 
 mod http;
+pub(in crate::control) mod secure;
 mod websocket;
 
 use std::future::Future;
@@ -48,6 +49,11 @@ fn settings(kind: ProbeKind, timeout: Duration) -> ProbeSettings {
         timeout,
         ..ProbeSettings::default()
     }
+}
+
+/// Probes in the clear.
+async fn probe(address: SocketAddr, settings: &ProbeSettings) -> Result<Probed, ProbeFailure> {
+    super::probe(address, None, settings).await
 }
 
 fn http_probe(body: Option<&str>) -> HttpProbe {
