@@ -96,6 +96,7 @@ fn every_configuration_in_the_documents_is_right() {
         "docs/balancing.md",
         "docs/configuration.md",
         "docs/life-of-a-tunnel.md",
+        "docs/tls.md",
     ] {
         let text = std::fs::read_to_string(root().join(name)).unwrap();
         for block in text.split("```toml\n").skip(1) {
@@ -127,6 +128,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "docs/lexicon.md",
         "docs/life-of-a-tunnel.md",
         "docs/metrics.md",
+        "docs/tls.md",
     ];
     for name in documents {
         let file = root().join(name);

@@ -105,8 +105,8 @@ pub fn check_tls(config: &Config) -> Vec<String> {
     mistakes.iter().map(ToString::to_string).collect()
 }
 
-/// Before the first key is read: no core dump of this process from now on, if the configuration has any TLS. It stays so
-/// when a reload takes TLS away, as keys may stand in memory still.
+/// Before the first key is read: no core dump of this process from now on, whoever else is in it, if the configuration
+/// has any TLS. It stays so when a reload takes TLS away, as keys may stand in memory still.
 pub(super) fn keep_secrets(config: &Config) -> io::Result<()> {
     if config.speaks_tls() {
         sys::forbid_dumps()
