@@ -1,9 +1,10 @@
 //! The command line of `ringway bench`.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::options::{Mode, Options, Text};
+use super::options::{Mode, Options, Text, Trust};
 
 /// Load a WebSocket echo server and report throughput, latency and errors.
 ///
@@ -12,7 +13,7 @@ use super::options::{Mode, Options, Text};
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// The server: ws://host:port/path.
+    /// The server: ws://host:port/path, or wss:// for TLS.
     pub url: String,
     /// Tunnels open at once; with --handshakes, handshakes under way at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -42,18 +43,28 @@ pub struct BenchArgs {
     /// Pin the first thread to this core, the next to the one after it, and so on.
     #[arg(long, value_name = "N")]
     pub core: Option<usize>,
-    /// New connections per second while the tunnels open.
+    /// New connections per second while the tunnels open; with --handshakes, all the time.
     #[arg(long, value_name = "PER_SECOND")]
     pub connect_rate: Option<u64>,
     /// Local addresses to connect from, in turn. One address has ports for some 28,000 tunnels to one server.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub source: Vec<IpAddr>,
-    /// Connect, upgrade and abort in a loop, and report handshakes per second.
+    /// Connect, upgrade and abort in a loop, and report handshakes per second. With wss:// that takes in the handshake
+    /// of TLS, which is a full one each time unless --resume says otherwise.
     #[arg(long, conflicts_with = "idle")]
     pub handshakes: bool,
     /// Send one message on each tunnel, then hold all of them open and silent for the duration.
     #[arg(long)]
     pub idle: bool,
+    /// Trust the authorities in this PEM file, and no others. Without it, those that this system trusts.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca: Option<PathBuf>,
+    /// Trust any certificate, whoever made it and for whatever name: for servers of your own.
+    #[arg(long)]
+    pub insecure: bool,
+    /// With --handshakes, come back with the ticket that the server gave to the connection before.
+    #[arg(long, requires = "handshakes")]
+    pub resume: bool,
     /// How long a handshake or an echo may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub timeout: Duration,
@@ -90,6 +101,12 @@ impl BenchArgs {
             connect_rate: self.connect_rate,
             sources: self.source.clone(),
             headers: self.header.clone(),
+            trust: match (&self.ca, self.insecure) {
+                (Some(file), _) => Trust::File(file.clone()),
+                (None, true) => Trust::Anyone,
+                (None, false) => Trust::System,
+            },
+            is_resuming: self.resume,
             timeout: self.timeout,
             watch: self.watch.clone(),
             has_progress: !self.json,
@@ -126,7 +143,8 @@ Examples:
   ringway bench ws://127.0.0.1:8080/ws --tunnels 1000 --size 1024 --rate 20000 --duration 30
   ringway bench ws://127.0.0.1:8080/ws --size 65536 --text mixed
   ringway bench ws://10.0.0.5:8080/ws --idle --tunnels 50000 --source 10.0.0.7,10.0.0.8
-  ringway bench ws://127.0.0.1:8080/ws --handshakes --json";
+  ringway bench ws://127.0.0.1:8080/ws --handshakes --json
+  ringway bench wss://localhost:8443/ws --handshakes --resume --ca ca.pem";
 
 #[cfg(test)]
 mod tests {
@@ -183,12 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn trust_is_the_system_s_unless_it_says_otherwise() {
+        for (words, trust) in [
+            ("wss://a/", Trust::System),
+            ("wss://a/ --insecure", Trust::Anyone),
+            ("wss://a/ --ca a.pem", Trust::File("a.pem".into())),
+        ] {
+            assert_eq!(parse(words).unwrap().trust, trust, "{words}");
+        }
+    }
+
+    #[test]
     fn words_that_make_no_sense_are_refused() {
         for words in [
             "ws://a/ --idle --handshakes",
             "ws://a/ --idle --rate 5",
             "ws://a/ --text --handshakes",
             "ws://a/ --text latin",
+            "wss://a/ --ca a.pem --insecure",
+            "wss://a/ --resume",
             "ws://a/ --duration -1",
             "ws://a/ --duration soon",
             "ws://a/ --header nothing",

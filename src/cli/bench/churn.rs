@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
 use super::dial::{Dialer, Greeting, Step};
 use super::driver::{EVENTS_PER_POLL, ignore_signals};
 use super::failure::{Failure, Kind};
+use super::line::Line;
 use super::options::Options;
 use super::signals::{Signals, Start};
 use super::tally::{Edge, Tally};
@@ -24,9 +24,12 @@ pub(super) struct Churn<'run> {
     dialer: Dialer,
     buffer: Vec<u8>,
     /// Handshakes under way; an empty place waits for the next retry.
-    places: Vec<Option<(TcpStream, Greeting)>>,
+    places: Vec<Option<(Line, Greeting)>>,
     tally: Tally,
     next_retry: Now,
+    /// Between two connections of a fixed rate.
+    pace: Option<Duration>,
+    next_dial: Now,
     next_sweep: Now,
 }
 
@@ -48,6 +51,8 @@ impl<'run> Churn<'run> {
             places: (0..count).map(|_| None).collect(),
             tally: Tally::new(),
             next_retry: Now::default(),
+            pace: options.connect_rate.map(|rate| pace(rate, options.threads)),
+            next_dial: Now::default(),
             next_sweep: Now::default(),
         })
     }
@@ -63,6 +68,7 @@ impl<'run> Churn<'run> {
                 Start::At(start) => break start,
             }
         };
+        self.next_dial = Now::read();
         let mut begin = Edge::read(self.watch);
         let mut has_begun = false;
         loop {
@@ -76,7 +82,7 @@ impl<'run> Churn<'run> {
                 break;
             }
             self.keep_up(now);
-            ignore_signals(self.poll.poll(&mut events, Some(RETRY)))?;
+            ignore_signals(self.poll.poll(&mut events, Some(self.patience())))?;
             let answered_before = self.tally.answered;
             for event in &events {
                 self.serve(event.token().0);
@@ -89,15 +95,15 @@ impl<'run> Churn<'run> {
         Ok(self.tally)
     }
 
-    /// Fills places that a failure emptied, not at once, so that a refusing server is not stormed; and gives up on
-    /// handshakes that take too long.
+    /// Fills places that are empty: those of a failure not at once, so that a refusing server is not stormed, and those
+    /// of a fixed rate when they are due. And gives up on handshakes that take too long.
     fn keep_up(&mut self, now: Now) {
         if now < self.next_retry {
             return;
         }
-        self.next_retry = now.after(RETRY);
+        self.next_retry = now.after(self.patience());
         for place in 0..self.places.len() {
-            if self.places[place].is_none() {
+            if self.places[place].is_none() && self.is_due(now) {
                 self.dial(place);
             }
         }
@@ -106,9 +112,8 @@ impl<'run> Churn<'run> {
         }
         self.next_sweep = now.after(BENCH_SWEEP);
         for place in &mut self.places {
-            let is_late = |(_, greeting): &(TcpStream, Greeting)| {
-                now.since(greeting.begun) > self.options.timeout
-            };
+            let is_late =
+                |(_, greeting): &(Line, Greeting)| now.since(greeting.begun) > self.options.timeout;
             if place.as_ref().is_some_and(is_late) {
                 *place = None;
                 let detail = format!(
@@ -122,6 +127,23 @@ impl<'run> Churn<'run> {
         }
     }
 
+    /// How soon to look again.
+    fn patience(&self) -> Duration {
+        self.pace.map_or(RETRY, |_| PACED)
+    }
+
+    /// Whether one more connection may be made; then it counts as made.
+    fn is_due(&mut self, now: Now) -> bool {
+        let Some(pace) = self.pace else {
+            return true;
+        };
+        let is_due = now >= self.next_dial;
+        if is_due {
+            self.next_dial = self.next_dial.after(pace);
+        }
+        is_due
+    }
+
     fn dial(&mut self, place: usize) {
         match self.dialer.dial(self.poll.registry(), Token(place)) {
             Ok(handshake) => self.places[place] = Some(handshake),
@@ -130,18 +152,21 @@ impl<'run> Churn<'run> {
     }
 
     fn serve(&mut self, place: usize) {
-        let Some((socket, greeting)) = &mut self.places[place] else {
+        let Some((line, greeting)) = &mut self.places[place] else {
             return;
         };
-        match greeting.step(socket, &mut self.dialer, &mut self.buffer) {
+        match greeting.step(line, &mut self.dialer, &mut self.buffer) {
             Ok(Step::Wait) => {}
             Ok(Step::Upgraded(_)) => {
                 self.tally.record(greeting.begun, Now::read());
+                self.tally.shaken.count(line.agreed());
                 // Closing then sends a reset, which leaves no port behind in TIME_WAIT. Where it cannot be set, the
                 // close is a plain one.
-                let _ = SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
+                let _ = SockRef::from(line.socket()).set_linger(Some(Duration::ZERO));
                 self.places[place] = None;
-                self.dial(place);
+                if self.pace.is_none() {
+                    self.dial(place);
+                }
             }
             Err(failure) => {
                 self.places[place] = None;
@@ -151,5 +176,12 @@ impl<'run> Churn<'run> {
     }
 }
 
+/// The time between two connections of one thread.
+fn pace(rate: u64, threads: usize) -> Duration {
+    Duration::from_secs(threads as u64) / u32::try_from(rate).unwrap_or(u32::MAX)
+}
+
 /// How soon a failed handshake is tried again.
 const RETRY: Duration = Duration::from_millis(10);
+/// How often a fixed rate looks whether the next connection is due: the finest that a poll waits.
+const PACED: Duration = Duration::from_millis(1);

@@ -18,6 +18,7 @@ use super::report::Report;
 use super::signals::Signals;
 use super::tally::Tally;
 use super::target::Target;
+use super::tls::Tls;
 use crate::clock::Now;
 use crate::rng::Rng;
 
@@ -25,13 +26,17 @@ use crate::rng::Rng;
 pub fn run(options: &Options) -> anyhow::Result<Report> {
     options.check()?;
     let target = Target::resolve(&options.url, options.timeout)?;
+    let tls = match &target.secure_name {
+        Some(host) => Some(Tls::new(host, &options.trust, options.is_resuming)?),
+        None => None,
+    };
     let mut resident_before = Vec::new();
     for &pid in &options.watch {
         let bytes = resident_bytes(pid)
             .with_context(|| format!("reading the memory of process {pid}; does it exist?"))?;
         resident_before.push(bytes);
     }
-    let tally = run_threads(options, &target)?;
+    let tally = run_threads(options, &target, tls.as_ref())?;
     if tally.answered == 0 {
         let what = if options.mode == Mode::Handshakes {
             "handshake"
@@ -53,7 +58,7 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
     Ok(Report::new(options, tally, &resident_before))
 }
 
-fn run_threads(options: &Options, target: &Target) -> anyhow::Result<Tally> {
+fn run_threads(options: &Options, target: &Target, tls: Option<&Tls>) -> anyhow::Result<Tally> {
     let signals = Signals::default();
     let progress = Progress::new(options);
     let (ready, is_ready) = mpsc::channel();
@@ -65,6 +70,7 @@ fn run_threads(options: &Options, target: &Target) -> anyhow::Result<Tally> {
             let work = Work {
                 options,
                 target,
+                tls,
                 signals: &signals,
                 index,
                 rng,
@@ -88,6 +94,7 @@ fn run_threads(options: &Options, target: &Target) -> anyhow::Result<Tally> {
 struct Work<'run> {
     options: &'run Options,
     target: &'run Target,
+    tls: Option<&'run Tls>,
     signals: &'run Signals,
     index: usize,
     rng: Rng,
@@ -115,8 +122,9 @@ impl<'run> Work<'run> {
         let share = options.share(self.index);
         let dialer = Dialer::new(
             self.target,
+            self.tls,
             options,
-            share.0,
+            share,
             Rng::seeded(self.rng.next_u64()),
         );
         match options.mode {

@@ -1,19 +1,24 @@
 //! Opens a connection and asks for the upgrade.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::handshake::{AcceptKey, Head, accept_key, read_response, request_key};
 use super::failure::{Failure, Kind};
+use super::line::Line;
 use super::options::Options;
 use super::target::Target;
+use super::tls::Tls;
 use crate::clock::Now;
 use crate::rng::Rng;
+use crate::sync::Arc;
 
 /// Makes connections to one target.
 #[derive(Debug)]
@@ -21,11 +26,20 @@ pub(super) struct Dialer {
     address: SocketAddr,
     sources: Vec<IpAddr>,
     next_source: usize,
+    tls: Option<Secure>,
     /// The request up to the key, and after it.
     before_key: Vec<u8>,
     after_key: Vec<u8>,
     rng: Rng,
     request: Vec<u8>,
+}
+
+/// What it takes to speak TLS.
+#[derive(Debug)]
+struct Secure {
+    name: ServerName<'static>,
+    /// Tokens take them in turn.
+    configs: Vec<Arc<ClientConfig>>,
 }
 
 /// A handshake under way.
@@ -47,7 +61,14 @@ pub(super) enum Step {
 }
 
 impl Dialer {
-    pub(super) fn new(target: &Target, options: &Options, first_source: usize, rng: Rng) -> Self {
+    /// For this share of the tunnels: the number of the first, and how many.
+    pub(super) fn new(
+        target: &Target,
+        tls: Option<&Tls>,
+        options: &Options,
+        (first, count): (usize, usize),
+        rng: Rng,
+    ) -> Self {
         let is_host = |(name, _): &(String, String)| name.eq_ignore_ascii_case("host");
         let own_host = [("Host".to_owned(), target.host.clone())];
         let own_host = own_host
@@ -66,7 +87,11 @@ impl Dialer {
         Self {
             address: target.address,
             sources: options.sources.clone(),
-            next_source: first_source,
+            next_source: first,
+            tls: tls.map(|tls| Secure {
+                name: tls.name.clone(),
+                configs: tls.configs(count),
+            }),
             before_key: before_key.into_bytes(),
             after_key: b"\r\n\r\n".to_vec(),
             rng,
@@ -79,12 +104,12 @@ impl Dialer {
         &mut self,
         registry: &Registry,
         token: Token,
-    ) -> Result<(TcpStream, Greeting), Failure> {
+    ) -> Result<(Line, Greeting), Failure> {
         let begun = Now::read();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let socket = self.connect().and_then(|mut socket| {
+        let line = self.connect().and_then(|mut socket| {
             registry.register(&mut socket, token, interest)?;
-            Ok(socket)
+            Ok(Line::new(socket, self.client(token)?))
         });
         let greeting = Greeting {
             begun,
@@ -92,7 +117,16 @@ impl Dialer {
             has_asked: false,
             head: Vec::new(),
         };
-        Ok((socket.map_err(|error| Failure::connect(&error))?, greeting))
+        Ok((line.map_err(|error| Failure::connect(&error))?, greeting))
+    }
+
+    fn client(&self, token: Token) -> io::Result<Option<Box<ClientConnection>>> {
+        let Some(Secure { name, configs }) = &self.tls else {
+            return Ok(None);
+        };
+        let config = Arc::clone(&configs[token.0 % configs.len()]);
+        let client = ClientConnection::new(config, name.clone()).map_err(io::Error::other)?;
+        Ok(Some(Box::new(client)))
     }
 
     fn connect(&mut self) -> io::Result<TcpStream> {
@@ -125,21 +159,25 @@ impl Greeting {
     /// Goes on after the socket reported an event. Reads into `buffer`.
     pub(super) fn step(
         &mut self,
-        socket: &mut TcpStream,
+        line: &mut Line,
         dialer: &mut Dialer,
         buffer: &mut [u8],
     ) -> Result<Step, Failure> {
         if !self.has_asked {
-            return self.ask(socket, dialer);
+            return match line.shake(buffer) {
+                Ok(true) => self.ask(line, dialer),
+                Ok(false) => Ok(Step::Wait),
+                Err(error) => Err(Failure::connect(&error)),
+            };
         }
         loop {
-            match socket.read(buffer) {
-                Ok(0) => {
+            match line.read(buffer) {
+                Ok(heard) if heard.count == 0 => {
                     let detail = "the server closed the connection during the handshake";
                     return Err(Failure::new(Kind::Closed, detail));
                 }
-                Ok(count) => {
-                    let step = self.take(buffer, count)?;
+                Ok(heard) => {
+                    let step = self.take(buffer, heard.count)?;
                     if step != Step::Wait {
                         return Ok(step);
                     }
@@ -152,9 +190,9 @@ impl Greeting {
     }
 
     /// The first write tells whether the connection was made: it waits, fails with the connection's error, or works.
-    fn ask(&mut self, socket: &mut TcpStream, dialer: &mut Dialer) -> Result<Step, Failure> {
+    fn ask(&mut self, line: &mut Line, dialer: &mut Dialer) -> Result<Step, Failure> {
         let (request, expected) = dialer.request();
-        match socket.write(request) {
+        match line.write(request) {
             Ok(count) if count < request.len() => Err(Failure::new(
                 Kind::ConnectFailed,
                 "the request is too long for one write; use fewer --header",

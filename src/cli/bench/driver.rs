@@ -134,11 +134,11 @@ impl<'run> Driver<'run> {
 
     fn dial(&mut self, local: usize) {
         match self.dialer.dial(self.poll.registry(), Token(local)) {
-            Ok((socket, greeting)) => {
+            Ok((line, greeting)) => {
                 let tunnel = &mut self.tunnels[local];
                 tunnel.active_at = greeting.begun;
                 tunnel.due = u64::from(self.options.mode == Mode::Idle);
-                tunnel.stage = Stage::Greeting(socket, Box::new(greeting));
+                tunnel.stage = Stage::Greeting(line, Box::new(greeting));
             }
             Err(failure) => self.give_up(local, failure),
         }

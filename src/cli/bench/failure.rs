@@ -53,6 +53,9 @@ impl Failure {
                 "; no local port or address is free, add --source addresses"
             }
             (_, Some(TOO_MANY_OPEN_FILES)) => "; raise the limit with ulimit -n",
+            _ if is_about_certificate(error) => {
+                "; trust its authority with --ca FILE, or any certificate with --insecure"
+            }
             _ => "",
         };
         Self::new(Kind::ConnectFailed, format!("{error}{advice}"))
@@ -109,6 +112,11 @@ impl Errors {
                 (count, words, example)
             })
     }
+}
+
+fn is_about_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// `EMFILE`, the same on every Linux.

@@ -9,6 +9,7 @@ mod driver;
 mod failure;
 mod frames;
 mod inbound;
+mod line;
 mod options;
 mod processor;
 mod progress;
@@ -18,13 +19,15 @@ mod signals;
 mod stamp;
 mod tally;
 mod target;
+mod tls;
 mod tunnel;
 
 pub use args::BenchArgs;
 pub use crew::run;
 pub use failure::Errors;
-pub use options::{Mode, Options, Text};
+pub use options::{Mode, Options, Text, Trust};
 pub use report::{Latency, Processor, Report, Watched};
+pub use tally::Shaken;
 
 /// Runs `ringway bench`: loads the server and prints the report.
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {

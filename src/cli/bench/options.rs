@@ -1,6 +1,7 @@
 //! What a run is asked to do, for callers inside the program.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -13,7 +14,7 @@ use crate::limits::{
 /// What to load, how hard and for how long.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `ws://host:port/path`.
+    /// `ws://host:port/path`, or `wss://` for TLS.
     pub url: String,
     /// What the tunnels do.
     pub mode: Mode,
@@ -36,12 +37,16 @@ pub struct Options {
     pub threads: usize,
     /// Pins the first thread to this core, the next to the one after it, and so on.
     pub core: Option<usize>,
-    /// New connections per second over all threads while the tunnels open.
+    /// New connections per second over all threads while the tunnels open; in [`Mode::Handshakes`], all the time.
     pub connect_rate: Option<u64>,
     /// Local addresses to connect from, in turn; each has ports for some 28,000 tunnels.
     pub sources: Vec<IpAddr>,
     /// Extra request headers.
     pub headers: Vec<(String, String)>,
+    /// Who may vouch for a server that speaks TLS.
+    pub trust: Trust,
+    /// In [`Mode::Handshakes`], come back with the ticket that the connection before was given.
+    pub is_resuming: bool,
     /// How long a handshake or an echo may take.
     pub timeout: Duration,
     /// Processes whose processor time and memory are read at the edges of the measured time.
@@ -60,6 +65,17 @@ pub enum Mode {
     Handshakes,
     /// Exchange one message each, then stay open and silent.
     Idle,
+}
+
+/// Who may vouch for a server that speaks TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The authorities of this system.
+    System,
+    /// Those of a PEM file.
+    File(PathBuf),
+    /// Nobody needs to: any certificate will do, for any name.
+    Anyone,
 }
 
 /// What text messages are made of. Each begins with its number, in hexadecimal digits.
@@ -90,6 +106,8 @@ impl Options {
             connect_rate: None,
             sources: Vec::new(),
             headers: Vec::new(),
+            trust: Trust::System,
+            is_resuming: false,
             timeout: Duration::from_secs(5),
             watch: Vec::new(),
             has_progress: false,

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::failure::Errors;
 use super::options::{Mode, Options, Text};
-use super::tally::Tally;
+use super::tally::{Shaken, Tally};
 
 /// All numbers of one run. Names end in their unit.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -40,6 +40,8 @@ pub struct Report {
     pub latency: Latency,
     /// What went wrong.
     pub errors: Errors,
+    /// The handshakes of TLS; none in the clear.
+    pub tls: Shaken,
     /// Messages of a fixed rate that were due in the measured time and never answered.
     pub unanswered: u64,
     /// What the generator itself used.
@@ -131,6 +133,7 @@ impl Report {
             generator: processor(tally.processor_ns),
             watched: watched.collect(),
             errors: tally.errors,
+            tls: tally.shaken,
         }
     }
 }
@@ -237,6 +240,17 @@ impl Report {
                 "messages    {}, {per_second:.0}/s, {:.1} MiB/s each way, {} tunnels open to the end",
                 self.messages, self.payload_mib_per_second, self.tunnels_open
             )?,
+        }
+        let Shaken {
+            full,
+            resumed,
+            terms,
+        } = &self.tls;
+        if !terms.is_empty() {
+            writeln!(
+                out,
+                "TLS         {full} full handshakes, {resumed} resumed; {terms}"
+            )?;
         }
         let Latency {
             p50_us,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::failure::Errors;
+use super::line::Agreed;
 use super::processor::{process_ns, resident_bytes, thread_ns};
 use crate::clock::Now;
 use crate::limits::BENCH_LATENCY_MAX;
@@ -19,6 +20,7 @@ pub(super) struct Tally {
     /// The same over the whole run.
     pub(super) answered: u64,
     pub(super) errors: Errors,
+    pub(super) shaken: Shaken,
     /// Tunnels that were open at the end of the measured time.
     pub(super) tunnels_open: u64,
     /// Messages of a fixed rate that were due in the measured time and never answered.
@@ -31,6 +33,17 @@ pub(super) struct Tally {
     pub(super) watched: Vec<(u64, u64)>,
     /// The measured time: a latency counts if its message began in it, a message if its echo came in it.
     span: Range<Now>,
+}
+
+/// The handshakes of TLS over the whole run.
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Shaken {
+    /// Those in which the server showed its certificate.
+    pub full: u64,
+    /// Those in which it took a ticket instead.
+    pub resumed: u64,
+    /// Version, suite and group of the first. Empty in the clear.
+    pub terms: String,
 }
 
 /// One end of the measured time.
@@ -50,6 +63,7 @@ impl Tally {
             messages: 0,
             answered: 0,
             errors: Errors::default(),
+            shaken: Shaken::default(),
             tunnels_open: 0,
             unanswered: 0,
             measured: Duration::ZERO,
@@ -109,11 +123,33 @@ impl Tally {
         self.messages += other.messages;
         self.answered += other.answered;
         self.errors.add(other.errors);
+        self.shaken.add(other.shaken);
         self.tunnels_open += other.tunnels_open;
         self.unanswered += other.unanswered;
         self.measured = self.measured.max(other.measured);
         self.processor_ns += other.processor_ns;
         self.watched.extend(other.watched);
+    }
+}
+
+impl Shaken {
+    pub(super) fn count(&mut self, agreed: Option<Agreed>) {
+        let Some(Agreed { terms, is_resumed }) = agreed else {
+            return;
+        };
+        self.full += u64::from(!is_resumed);
+        self.resumed += u64::from(is_resumed);
+        if self.terms.is_empty() {
+            self.terms = terms.join(", ");
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.full += other.full;
+        self.resumed += other.resumed;
+        if self.terms.is_empty() {
+            self.terms = other.terms;
+        }
     }
 }
 

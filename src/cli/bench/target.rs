@@ -13,11 +13,14 @@ pub(super) struct Target {
     pub(super) host: String,
     /// Path and query.
     pub(super) path: String,
+    /// The name that a certificate must be for, where TLS is spoken.
+    pub(super) secure_name: Option<String>,
 }
 
 /// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'url> {
+    is_secure: bool,
     authority: &'url str,
     host: &'url str,
     port: u16,
@@ -36,6 +39,7 @@ impl Target {
             address: choose(&addresses, timeout)?,
             host: parts.authority.to_owned(),
             path: parts.path.to_owned(),
+            secure_name: parts.is_secure.then(|| parts.host.to_owned()),
         })
     }
 }
@@ -61,19 +65,16 @@ fn choose(addresses: &[SocketAddr], timeout: Duration) -> anyhow::Result<SocketA
 
 fn split(url: &str) -> anyhow::Result<Parts<'_>> {
     let lower = url.to_ascii_lowercase();
+    let is_secure = lower.starts_with("wss://");
     ensure!(
-        !lower.starts_with("wss://"),
-        "bench speaks plain ws:// only; point it at the server behind TLS"
-    );
-    ensure!(
-        lower.starts_with("ws://"),
-        "expected ws://host:port/path, such as ws://127.0.0.1:8080/ws"
+        is_secure || lower.starts_with("ws://"),
+        "expected ws://host:port/path or wss://host:port/path, such as ws://127.0.0.1:8080/ws"
     );
     ensure!(
         url.bytes().all(|byte| byte.is_ascii_graphic()),
         "a URL holds visible ASCII characters only; write others as %XX"
     );
-    let rest = &url["ws://".len()..];
+    let rest = &url[if is_secure { "wss://" } else { "ws://" }.len()..];
     let rest = rest.split('#').next().unwrap_or(rest);
     let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(path_at);
@@ -85,12 +86,13 @@ fn split(url: &str) -> anyhow::Result<Parts<'_>> {
         !authority.contains('@'),
         "a name and password go into --header \"Authorization: …\""
     );
-    let (host, port) = split_port(authority)?;
+    let (host, port) = split_port(authority, if is_secure { 443 } else { 80 })?;
     ensure!(
         !host.is_empty(),
-        "there is no host between ws:// and the path"
+        "there is no host between the // and the path"
     );
     Ok(Parts {
+        is_secure,
         authority,
         host,
         port,
@@ -98,7 +100,7 @@ fn split(url: &str) -> anyhow::Result<Parts<'_>> {
     })
 }
 
-fn split_port(authority: &str) -> anyhow::Result<(&str, u16)> {
+fn split_port(authority: &str, default: u16) -> anyhow::Result<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest
@@ -115,7 +117,7 @@ fn split_port(authority: &str) -> anyhow::Result<(&str, u16)> {
         Some(port) => port
             .parse()
             .with_context(|| format!("port: expected 1 to 65535, found {port:?}"))?,
-        None => 80,
+        None => default,
     };
     ensure!(port != 0, "port: expected 1 to 65535, found 0");
     Ok((host, port))
@@ -132,9 +134,12 @@ mod tests {
             ("ws://a:9001/ws?x=1#top", ("a:9001", "a", 9001, "/ws?x=1")),
             ("WS://[::1]:80/ws", ("[::1]:80", "::1", 80, "/ws")),
             ("ws://[fe80::1]", ("[fe80::1]", "fe80::1", 80, "/")),
+            ("wss://a.example/x", ("a.example", "a.example", 443, "/x")),
+            ("Wss://a:1", ("a:1", "a", 1, "/")),
         ];
         for (url, (authority, host, port, path)) in cases {
             let expected = Parts {
+                is_secure: url.to_ascii_lowercase().starts_with("wss"),
                 authority,
                 host,
                 port,
@@ -147,7 +152,6 @@ mod tests {
     #[test]
     fn a_url_that_cannot_work_says_why() {
         for (url, reason) in [
-            ("wss://a/", "plain ws:// only"),
             ("http://a/", "expected ws://host:port/path"),
             ("ws:///path", "no host"),
             ("ws://a:70000/", "expected 1 to 65535"),

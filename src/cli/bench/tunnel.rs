@@ -1,18 +1,17 @@
 //! One tunnel under load: what it may send, what it has sent and what came back.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::ops::Range;
-
-use mio::net::TcpStream;
 
 use super::dial::{Dialer, Greeting, Step};
 use super::failure::{Failure, Kind};
 use super::frames::{Frames, GOODBYE};
 use super::inbound::{Expected, Fault, Inbound};
+use super::line::Line;
 use super::schedule::Schedule;
 use super::tally::Tally;
 use crate::clock::Now;
-use crate::limits::{BENCH_BUFFER_BYTES, BENCH_READS_PER_TURN};
+use crate::limits::BENCH_READS_PER_TURN;
 
 /// One tunnel.
 #[derive(Debug)]
@@ -42,8 +41,8 @@ pub(super) struct Tunnel {
 #[derive(Debug)]
 pub(super) enum Stage {
     Undialled,
-    Greeting(TcpStream, Box<Greeting>),
-    Open(TcpStream),
+    Greeting(Line, Box<Greeting>),
+    Open(Line),
     Gone,
 }
 
@@ -143,14 +142,15 @@ impl Tunnel {
         dialer: &mut Dialer,
         has_hung_up: bool,
     ) -> Result<Turn, Failure> {
-        let Stage::Greeting(socket, greeting) = &mut self.stage else {
+        let Stage::Greeting(line, greeting) = &mut self.stage else {
             return self.exchange(local, desk, has_hung_up);
         };
-        let Step::Upgraded(rest) = greeting.step(socket, dialer, &mut desk.buffer)? else {
+        let Step::Upgraded(rest) = greeting.step(line, dialer, &mut desk.buffer)? else {
             return Ok(Turn::Wait);
         };
-        if let Stage::Greeting(socket, _) = std::mem::replace(&mut self.stage, Stage::Gone) {
-            self.stage = Stage::Open(socket);
+        desk.tally.shaken.count(line.agreed());
+        if let Stage::Greeting(line, _) = std::mem::replace(&mut self.stage, Stage::Gone) {
+            self.stage = Stage::Open(line);
         }
         let now = Now::read();
         self.hear(local, desk, rest, now)?;
@@ -168,24 +168,24 @@ impl Tunnel {
             self.pump(local, desk, Now::read())?;
         }
         for _ in 0..BENCH_READS_PER_TURN {
-            let Stage::Open(socket) = &mut self.stage else {
+            let Stage::Open(line) = &mut self.stage else {
                 return Ok(Turn::Wait);
             };
-            let count = match socket.read(&mut desk.buffer) {
-                Ok(0) => {
+            let heard = match line.read(&mut desk.buffer) {
+                Ok(heard) if heard.count == 0 => {
                     let detail = "the server closed the connection without a Close frame";
                     return Err(Failure::new(Kind::Closed, detail));
                 }
-                Ok(count) => count,
+                Ok(heard) => heard,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Wait),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Failure::closed(&error)),
             };
             let now = Now::read();
-            self.hear(local, desk, 0..count, now)?;
+            self.hear(local, desk, 0..heard.count, now)?;
             self.pump(local, desk, now)?;
             // Events come once per change; a read that left room proves the socket empty, unless its end has come too.
-            if count < BENCH_BUFFER_BYTES && !has_hung_up {
+            if !heard.may_have_more && !has_hung_up {
                 return Ok(Turn::Wait);
             }
         }
@@ -230,12 +230,12 @@ impl Tunnel {
 
     /// Writes what may be written: as many messages as are due and have room, in one go where the socket takes them.
     pub(super) fn pump(&mut self, local: usize, desk: &mut Desk, now: Now) -> Result<(), Failure> {
-        let Stage::Open(socket) = &mut self.stage else {
+        let Stage::Open(line) = &mut self.stage else {
             return Ok(());
         };
         loop {
             if self.offset == 0 && !self.replies.is_empty() {
-                match write(socket, &self.replies)? {
+                match write(line, &self.replies)? {
                     0 => return Ok(()),
                     count => drop(self.replies.drain(..count)),
                 }
@@ -260,7 +260,7 @@ impl Tunnel {
             let bytes = desk
                 .frames
                 .numbered(number, self.written, until - self.written);
-            let count = write(socket, &bytes[self.offset..])?;
+            let count = write(line, &bytes[self.offset..])?;
             if count == 0 {
                 return Ok(());
             }
@@ -275,8 +275,8 @@ impl Tunnel {
     /// answer.
     pub(super) fn say_goodbye(&mut self) -> bool {
         match &mut self.stage {
-            Stage::Open(socket) if self.offset == 0 && self.replies.is_empty() => {
-                write(socket, &GOODBYE).is_ok_and(|count| count == GOODBYE.len())
+            Stage::Open(line) if self.offset == 0 && self.replies.is_empty() => {
+                write(line, &GOODBYE).is_ok_and(|count| count == GOODBYE.len())
             }
             _ => false,
         }
@@ -284,12 +284,12 @@ impl Tunnel {
 
     /// Throws away what still arrives. Whether there is no point in waiting for more.
     pub(super) fn has_parted(&mut self, buffer: &mut [u8]) -> bool {
-        let Stage::Open(socket) = &mut self.stage else {
+        let Stage::Open(line) = &mut self.stage else {
             return true;
         };
         for _ in 0..BENCH_READS_PER_TURN {
-            match socket.read(buffer) {
-                Ok(0) => return true,
+            match line.read(buffer) {
+                Ok(heard) if heard.count == 0 => return true,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() != ErrorKind::WouldBlock,
@@ -305,9 +305,9 @@ impl Tunnel {
 }
 
 /// Writes what the socket takes; zero when it takes nothing now.
-fn write(socket: &mut TcpStream, bytes: &[u8]) -> Result<usize, Failure> {
+fn write(line: &mut Line, bytes: &[u8]) -> Result<usize, Failure> {
     loop {
-        match socket.write(bytes) {
+        match line.write(bytes) {
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
