@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Compare what Ringway can look at in frames with its defaults instead, over text messages.
     #[arg(long, conflicts_with_all = ["shapes", "peers"])]
     pub(crate) levels: bool,
+    /// Let clients speak TLS 1.3 with the proxies; backends stay in the clear.
+    #[arg(long, conflicts_with_all = ["shapes", "levels"])]
+    pub(crate) tls: bool,
     /// A first look: fewer, shorter pairs of two cases.
     #[arg(long)]
     quick: bool,
@@ -85,8 +88,13 @@ impl Args {
     }
 
     pub(crate) fn peers(&self) -> Vec<Peer> {
+        let all = || {
+            Peer::ALL
+                .into_iter()
+                .filter(|peer| !self.tls || peer.speaks_tls())
+        };
         if self.peers.is_empty() {
-            Peer::ALL.to_vec()
+            all().collect()
         } else {
             self.peers.clone()
         }
@@ -99,6 +107,8 @@ impl Args {
     pub(crate) fn cases(&self) -> anyhow::Result<Vec<Case>> {
         let (all, quick) = if self.levels {
             (Case::TEXTS.as_slice(), ["64x64", "64x64KiB"])
+        } else if self.tls {
+            (Case::TLS.as_slice(), ["64x64", "64x16KiB"])
         } else {
             (Case::ALL.as_slice(), ["64x64", "64x16KiB"])
         };

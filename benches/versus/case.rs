@@ -21,13 +21,19 @@ pub(crate) enum Load {
         text: Option<Text>,
     },
     /// Connect, upgrade, abort.
-    Handshakes { at_once: usize },
+    Handshakes {
+        at_once: usize,
+        /// With the ticket of the connection before.
+        is_resuming: bool,
+    },
     /// One message each, then silence: what a tunnel costs in memory.
-    Memory { tunnels: usize },
+    Memory { tunnels: usize, per_second: u64 },
     /// Nobody connects at all.
     Nobody,
     /// Messages at a fixed rate, a share in percent of what the reference takes.
     Latency { percent: u8 },
+    /// Messages at a low fixed rate, first in peace, then while so many new connections come in a second.
+    Storm { per_second: u64 },
 }
 
 /// What the compared number of a case is.
@@ -39,6 +45,7 @@ pub(crate) enum Metric {
     ResidentKibPerTunnel,
     IdleProcessorPercent,
     LatencyP99Us,
+    LatencyP99Rise,
 }
 
 impl Case {
@@ -51,11 +58,17 @@ impl Case {
         messages("16x256KiB", 16, 256 * 1024, 1),
         Self {
             name: "handshakes",
-            load: Load::Handshakes { at_once: 64 },
+            load: Load::Handshakes {
+                at_once: 64,
+                is_resuming: false,
+            },
         },
         Self {
             name: "memory",
-            load: Load::Memory { tunnels: 9_500 },
+            load: Load::Memory {
+                tunnels: 9_500,
+                per_second: 4_000,
+            },
         },
         Self {
             name: "idle",
@@ -85,6 +98,40 @@ impl Case {
         mixed("64x64KiB-mixed", 64, 64 * 1024, 1),
     ];
 
+    /// What clients do that speak TLS.
+    pub(crate) const TLS: [Self; 8] = [
+        messages("64x64", 64, 64, 1),
+        messages("64x64x16", 64, 64, 16),
+        messages("64x1KiB", 64, 1024, 1),
+        messages("64x16KiB", 64, 16 * 1024, 1),
+        Self {
+            name: "handshakes",
+            load: Load::Handshakes {
+                at_once: 64,
+                is_resuming: false,
+            },
+        },
+        Self {
+            name: "resumed",
+            load: Load::Handshakes {
+                at_once: 64,
+                is_resuming: true,
+            },
+        },
+        // As many as a second's handshakes leave a core idle: what waits for it is no part of a tunnel that is open.
+        Self {
+            name: "memory",
+            load: Load::Memory {
+                tunnels: 4_000,
+                per_second: 1_000,
+            },
+        },
+        Self {
+            name: "storm",
+            load: Load::Storm { per_second: 500 },
+        },
+    ];
+
     /// The load that finds out how many messages the reference takes.
     pub(crate) const SATURATION: Self = Self::ALL[0];
 
@@ -102,6 +149,7 @@ impl Case {
             Load::Memory { .. } => Metric::ResidentKibPerTunnel,
             Load::Nobody => Metric::IdleProcessorPercent,
             Load::Latency { .. } => Metric::LatencyP99Us,
+            Load::Storm { .. } => Metric::LatencyP99Rise,
         }
     }
 
@@ -117,8 +165,8 @@ impl Case {
     /// ago are slow to take again.
     pub(crate) const fn backends(&self) -> usize {
         match self.load {
-            Load::Handshakes { .. } => 8,
-            Load::Messages { tunnels, .. } | Load::Memory { tunnels } if tunnels > 1_000 => 4,
+            Load::Handshakes { .. } | Load::Storm { .. } => 8,
+            Load::Messages { tunnels, .. } | Load::Memory { tunnels, .. } if tunnels > 1_000 => 4,
             _ => 1,
         }
     }
@@ -161,10 +209,21 @@ impl Case {
                 };
                 format!("{tunnels} tunnels, {size}{kind}{depth}")
             }
-            Load::Handshakes { at_once } => format!("handshakes, {at_once} at once"),
-            Load::Memory { tunnels } => format!("memory, {tunnels} idle tunnels"),
+            Load::Handshakes {
+                at_once,
+                is_resuming,
+            } => {
+                let kind = if is_resuming {
+                    "resumed handshakes"
+                } else {
+                    "handshakes"
+                };
+                format!("{kind}, {at_once} at once")
+            }
+            Load::Memory { tunnels, .. } => format!("memory, {tunnels} idle tunnels"),
             Load::Nobody => "idle process".to_owned(),
             Load::Latency { percent } => format!("latency at {percent} % load"),
+            Load::Storm { per_second } => format!("latency while {per_second} connect a second"),
         }
     }
 }
@@ -177,6 +236,7 @@ impl Metric {
             Self::ResidentKibPerTunnel => "KiB/tunnel",
             Self::IdleProcessorPercent => "% of a core",
             Self::LatencyP99Us => "µs p99",
+            Self::LatencyP99Rise => "× p99 in peace",
         }
     }
 
@@ -185,7 +245,9 @@ impl Metric {
         match self {
             Self::ProcessorNsPerMessage | Self::LatencyP99Us => format!("{value:.0}"),
             Self::ProcessorUsPerHandshake => format!("{value:.1}"),
-            Self::ResidentKibPerTunnel | Self::IdleProcessorPercent => format!("{value:.2}"),
+            Self::ResidentKibPerTunnel | Self::IdleProcessorPercent | Self::LatencyP99Rise => {
+                format!("{value:.2}")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use anyhow::bail;
 use ringway::clock::Now;
 
 use crate::case::Case;
+use crate::papers::Papers;
 use crate::proxy::Proxy;
 use crate::report::Outcome;
 use crate::sample::{Sample, take};
@@ -21,6 +22,8 @@ pub(crate) struct Ground {
     pub(crate) pairs: u32,
     pub(crate) measured: Duration,
     pub(crate) warmup: Duration,
+    /// What the proxies show to clients, where those speak TLS.
+    pub(crate) papers: Option<Papers>,
     /// When to begin nothing new.
     pub(crate) until: Now,
 }

@@ -8,10 +8,12 @@ mod duel;
 mod floor;
 mod host;
 mod markdown;
+mod papers;
 mod proxy;
 mod report;
 mod sample;
 mod server;
+mod storm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use ringway::sys::proc::{Limit, Resource};
 use crate::args::Args;
 use crate::duel::Ground;
 use crate::host::Host;
+use crate::papers::Papers;
 use crate::proxy::{Level, Proxy, Shape};
 use crate::report::Report;
 
@@ -43,6 +46,10 @@ fn main() -> anyhow::Result<()> {
     let duels = duels(&args)?;
     let versions = duels.iter().flatten().map(Proxy::described);
     let mut report = Report::new(Host::read(), versions.collect());
+    if args.tls {
+        let settings = duels.iter().flatten().map(Proxy::tls_settings);
+        report.tls_settings = settings.collect();
+    }
     let (json, markdown) = outputs(&args);
     let mut reference_rate = None;
     for case in args.cases()? {
@@ -105,6 +112,11 @@ fn ground(args: &Args) -> anyhow::Result<Ground> {
         pairs: args.pairs(),
         measured: args.seconds(),
         warmup: args.warmup(),
+        papers: if args.tls {
+            Some(Papers::make()?)
+        } else {
+            None
+        },
         until: Now::read().after(Duration::from_secs(60 * args.minutes_max)),
     })
 }
@@ -123,6 +135,10 @@ fn duels(args: &Args) -> anyhow::Result<Vec<[Proxy; 2]>> {
     }
     let mut duels = Vec::new();
     for kind in args.peers() {
+        if args.tls && !kind.speaks_tls() {
+            println!("skipped: {kind:?} has no TLS here");
+            continue;
+        }
         match Proxy::find(kind) {
             Ok(peer) => duels.push([ours.clone(), peer]),
             Err(why) => println!("skipped: {why}"),
@@ -136,9 +152,10 @@ fn duels(args: &Args) -> anyhow::Result<Vec<[Proxy; 2]>> {
 }
 
 fn outputs(args: &Args) -> (PathBuf, PathBuf) {
-    let stem = match (args.shapes, args.levels) {
-        (true, _) => "shapes",
-        (_, true) => "levels",
+    let stem = match (args.shapes, args.levels, args.tls) {
+        (true, ..) => "shapes",
+        (_, true, _) => "levels",
+        (_, _, true) => "tls",
         _ => "versus",
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/versus/out");

@@ -41,6 +41,16 @@ pub(crate) fn page(report: &Report) -> String {
             page.push_str(&latency_lines(row));
         }
     }
+    let storms = report
+        .rows
+        .iter()
+        .filter(|row| row.metric == Metric::LatencyP99Rise);
+    let storms: String = storms.map(storm_lines).collect();
+    if !storms.is_empty() {
+        page.push_str(STORM_HEADER);
+        page.push_str(&storms);
+    }
+    page.push_str(&tls(report));
     if report.rows.iter().any(|row| row.pairs_disturbed > 0) {
         page.push_str(DISTURBED);
     }
@@ -93,6 +103,37 @@ fn latency_lines(row: &Row) -> String {
     each.collect()
 }
 
+fn storm_lines(row: &Row) -> String {
+    let Some(medians) = &row.medians else {
+        return String::new();
+    };
+    let each = row.names.iter().zip(medians).map(|(name, side)| {
+        let Sample { per_second, calm_p50_us, calm_p99_us, p50_us, p99_us, .. } = side;
+        format!("| {name} | {per_second:.0} | {calm_p50_us:.0} | {p50_us:.0} | {calm_p99_us:.0} | {p99_us:.0} |\n")
+    });
+    each.collect()
+}
+
+/// What each proxy was told about TLS, and what came of it.
+fn tls(report: &Report) -> String {
+    let mut lines = String::new();
+    for (name, settings) in &report.tls_settings {
+        let _ = writeln!(lines, "- TLS of {name}: `{settings}`");
+    }
+    for row in &report.rows {
+        for (name, side) in row.names.iter().zip(row.medians.iter().flatten()) {
+            if !side.tls.is_empty() {
+                let _ = writeln!(lines, "- {}, {name}: {}", row.title, side.tls);
+            }
+        }
+    }
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n{lines}")
+    }
+}
+
 /// What went wrong in a row, once for each side.
 fn troubles(row: &Row) -> Vec<String> {
     let first_of = |side: usize| {
@@ -119,6 +160,11 @@ const HEADER: &str = "\
 const DISTURBED: &str = "
 In a disturbed pair, other programs used the proxy's core while it was ready to run. Processor time for each message \
 hardly suffers; rates and latencies do, and are worth nothing where most pairs are disturbed.
+";
+
+const STORM_HEADER: &str = "
+| proxy | new connections/s | p50 in peace, µs | p50 in the storm | p99 in peace | p99 in the storm |
+|---|---|---|---|---|---|
 ";
 
 const LATENCY_HEADER: &str = "

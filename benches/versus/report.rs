@@ -12,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) host: Host,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
+    /// What each proxy is told about TLS. Empty without.
+    pub(crate) tls_settings: BTreeMap<String, String>,
     pub(crate) rows: Vec<Row>,
     /// The configurations of the first row of each proxy; others differ in ports and backends.
     pub(crate) configs: BTreeMap<String, String>,
@@ -65,6 +67,7 @@ impl Report {
             host,
             versions,
             notes: Vec::new(),
+            tls_settings: BTreeMap::new(),
             rows: Vec::new(),
             configs: BTreeMap::new(),
         }
@@ -118,6 +121,11 @@ fn typical(pairs: &[&[Sample; 2]], side: usize) -> Sample {
         p99_us: of(|sample| sample.p99_us),
         p999_us: of(|sample| sample.p999_us),
         max_us: of(|sample| sample.max_us),
+        calm_p50_us: of(|sample| sample.calm_p50_us),
+        calm_p99_us: of(|sample| sample.calm_p99_us),
+        tls: pairs
+            .first()
+            .map_or_else(String::new, |pair| pair[side].tls.clone()),
         trouble: None,
     }
 }

@@ -11,6 +11,7 @@ use ringway::sys::proc::cpu_ns;
 use crate::case::{Case, Load, Metric};
 use crate::duel::Ground;
 use crate::server::{Server, pause};
+use crate::storm::Storm;
 
 /// What one run found.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -29,6 +30,11 @@ pub(crate) struct Sample {
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
     pub(crate) max_us: f64,
+    /// The same before the storm, where there is one.
+    pub(crate) calm_p50_us: f64,
+    pub(crate) calm_p99_us: f64,
+    /// What the clients and it agreed on. Empty in the clear.
+    pub(crate) tls: String,
     /// Why the run does not count.
     pub(crate) trouble: Option<String>,
 }
@@ -54,6 +60,7 @@ pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Opti
     let begun = Now::read();
     let taken = match case.load {
         Load::Nobody => Ok(watch_idle(ground, server)),
+        Load::Storm { per_second } => storm(ground, case, server, per_second),
         _ => load(ground, case, server, rate),
     };
     let mut sample = taken.unwrap_or_else(|error| Sample::failed(format!("{error:#}")));
@@ -75,13 +82,13 @@ pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Opti
 /// What tells a proxy that slept from one that had no core, and a proxy that is stuck from a backend that is. It is
 /// asked at once: later, the process is gone.
 fn aftermath(ground: &Ground, server: &Server, [ran, waited]: [u64; 2]) -> String {
-    let answer = |address| {
+    let answer = |options: Options| {
         let probe = Options {
             tunnels: 1,
             core: Some(ground.load_core),
             duration: PRIMING,
             warmup: Duration::ZERO,
-            ..Options::to(format!("ws://{address}/"))
+            ..options
         };
         if bench::run(&probe).is_ok() {
             "answers"
@@ -90,8 +97,8 @@ fn aftermath(ground: &Ground, server: &Server, [ran, waited]: [u64; 2]) -> Strin
         }
     };
     // The backend goes first: the proxy's probe may wake what slept.
-    let backend = answer(server.backend());
-    let proxy = answer(server.address);
+    let backend = answer(Options::to(format!("ws://{}/", server.backend())));
+    let proxy = answer(server.options());
     format!(
         " [meanwhile the proxy ran {} ms and waited {} ms for its core; now its backend {backend}, and it {proxy}; \
         its last words: {}]",
@@ -135,7 +142,8 @@ fn load(
             proxy.iter().map(grown).sum::<f64>() / 1024.0 / float(report.tunnels_open.max(1))
         }
         Metric::IdleProcessorPercent => percent(proxy),
-        Metric::LatencyP99Us => report.latency.p99_us,
+        // A storm is compared with the calm before it, by the caller.
+        Metric::LatencyP99Us | Metric::LatencyP99Rise => report.latency.p99_us,
     };
     Ok(Sample {
         value,
@@ -151,12 +159,31 @@ fn load(
         p99_us: report.latency.p99_us,
         p999_us: report.latency.p999_us,
         max_us: report.latency.max_us,
-        trouble: trouble(&report),
+        tls: shaken(&report),
+        trouble: trouble(&options, &report),
+        ..Sample::default()
     })
 }
 
+/// The latency of a low rate, in peace and in a storm.
+fn storm(ground: &Ground, case: &Case, server: &Server, per_second: u64) -> anyhow::Result<Sample> {
+    let calm = load(ground, case, server, Some(STORM_RATE))?;
+    let storm = Storm::start(ground, server, per_second)?;
+    let mut sample = load(ground, case, server, Some(STORM_RATE))?;
+    sample.per_second = storm.end()?;
+    sample.calm_p50_us = calm.p50_us;
+    sample.calm_p99_us = calm.p99_us;
+    sample.value = sample.p99_us / calm.p99_us;
+    sample.trouble = sample.trouble.or(calm.trouble);
+    if sample.per_second < float(per_second) * STORM_LEAST {
+        let why = format!("the storm made only {:.0} connections/s", sample.per_second);
+        sample.trouble = sample.trouble.or(Some(why));
+    }
+    Ok(sample)
+}
+
 fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> Options {
-    let mut options = Options::to(format!("ws://{}/", server.address));
+    let mut options = server.options();
     options.core = Some(ground.load_core);
     options.duration = ground.measured;
     options.warmup = ground.warmup;
@@ -174,17 +201,24 @@ fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> 
             options.in_flight = in_flight;
             options.text = text;
         }
-        Load::Handshakes { at_once } => {
+        Load::Handshakes {
+            at_once,
+            is_resuming,
+        } => {
             options.mode = Mode::Handshakes;
+            options.is_resuming = is_resuming;
             options.tunnels = at_once;
         }
-        Load::Memory { tunnels } => {
+        Load::Memory {
+            tunnels,
+            per_second,
+        } => {
             options.mode = Mode::Idle;
             // What many handshakes at once need in passing is no part of a tunnel that has been opened.
-            options.connect_rate = Some(MEMORY_CONNECTS_PER_SECOND);
+            options.connect_rate = Some(per_second);
             options.tunnels = ground.affordable(tunnels);
         }
-        Load::Latency { .. } => {
+        Load::Latency { .. } | Load::Storm { .. } => {
             options.in_flight = LATENCY_IN_FLIGHT;
             options.rate = rate.map(whole);
         }
@@ -194,7 +228,11 @@ fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> 
 }
 
 /// Why the numbers of a run cannot be trusted, if so.
-fn trouble(report: &bench::Report) -> Option<String> {
+fn trouble(options: &Options, report: &bench::Report) -> Option<String> {
+    // The first connection of each place has no ticket yet.
+    if options.is_resuming && report.tls.full > options.tunnels as u64 {
+        return Some(format!("tickets were refused: {}", shaken(report)));
+    }
     let lost = if report.mode == Mode::Handshakes {
         0
     } else {
@@ -215,6 +253,18 @@ fn trouble(report: &bench::Report) -> Option<String> {
         report.unanswered,
         examples.join("; ")
     ))
+}
+
+fn shaken(report: &bench::Report) -> String {
+    let bench::Shaken {
+        full,
+        resumed,
+        terms,
+    } = &report.tls;
+    if terms.is_empty() {
+        return String::new();
+    }
+    format!("{terms}; {full} full handshakes, {resumed} resumed")
 }
 
 /// The processor time of a process nobody talks to.
@@ -269,7 +319,10 @@ fn waited_ns(pids: &[u32]) -> u64 {
 
 /// Alone on its core, a proxy waits for next to nothing.
 const WAITED_PERCENT_MAX: f64 = 5.0;
-const MEMORY_CONNECTS_PER_SECOND: u64 = 4_000;
+/// Messages per second beside a storm: a tenth of what any of these proxies takes.
+const STORM_RATE: f64 = 1_000.0;
+/// The share of a storm that must have come about.
+const STORM_LEAST: f64 = 0.9;
 /// A tunnel may send on while an echo is late, so that the offered rate holds.
 const LATENCY_IN_FLIGHT: usize = 16;
 const PRIMING_BYTES: usize = 16 * 1024;

@@ -2,15 +2,18 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ringway::cli::bench::{Options, Trust};
 use ringway::cli::echo::EchoFleet;
 use ringway::clock::Now;
 use tempfile::TempDir;
 
 use crate::duel::Ground;
+use crate::papers::Papers;
 use crate::proxy::{Place, Proxy};
 
 /// A proxy that accepts connections.
@@ -21,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) config: String,
     /// The processes that are measured.
     pub(crate) pids: Vec<u32>,
+    /// Who vouches for it, where it speaks TLS.
+    authority: Option<PathBuf>,
     folder: TempDir,
     /// Ends after the proxy, whose connections it holds.
     backends: EchoFleet,
@@ -47,6 +52,7 @@ impl Server {
             backends: fleet.addresses(),
             core: ground.proxy_core,
             files: ground.files,
+            papers: ground.papers.as_ref(),
         };
         let (file, config) = proxy.config(&place);
         let path = folder.path().join(file);
@@ -69,6 +75,7 @@ impl Server {
             child,
             address: listen,
             config,
+            authority: ground.papers.as_ref().map(Papers::authority),
             folder,
             backends: fleet,
         };
@@ -79,6 +86,24 @@ impl Server {
     /// How it ended, if it has ended although nobody asked it to.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.authority.is_some() {
+            "wss"
+        } else {
+            "ws"
+        };
+        format!("{scheme}://{}/", self.address)
+    }
+
+    /// What its clients are told, before anything else.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::to(self.url());
+        if let Some(file) = &self.authority {
+            options.trust = Trust::File(file.clone());
+        }
+        options
     }
 
     /// Where the first of its backends listens.

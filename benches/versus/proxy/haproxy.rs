@@ -7,12 +7,16 @@ pub(super) fn config(place: &Place<'_>) -> String {
         listen,
         core,
         files,
+        papers,
         ..
     } = place;
     // Two files for each connection, and some for itself.
     let connections = (files.saturating_sub(200) / 2).clamp(100, CONNECTIONS_MAX);
     let servers = lines(place.backends, |index, backend| {
         format!("    server echo{index} {backend}")
+    });
+    let tls = papers.map_or_else(String::new, |papers| {
+        format!(" ssl crt {} {TLS}", papers.both().display())
     });
     format!(
         r"global
@@ -30,7 +34,7 @@ defaults
     timeout tunnel 1h
 
 frontend front
-    bind {listen} backlog 4096
+    bind {listen} backlog 4096{tls}
     maxconn {connections}
     default_backend echo
 
@@ -41,4 +45,5 @@ backend echo
     )
 }
 
+pub(super) const TLS: &str = "ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256";
 const CONNECTIONS_MAX: u64 = 65_536;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::host::said;
+use crate::papers::Papers;
 
 /// A proxy that is installed.
 #[derive(Debug, Clone)]
@@ -69,10 +70,17 @@ pub(crate) struct Place<'a> {
     pub(crate) core: usize,
     /// Files the process may open.
     pub(crate) files: u64,
+    /// What it shows to clients that speak TLS, if they do.
+    pub(crate) papers: Option<&'a Papers>,
 }
 
 impl Peer {
     pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Floor];
+
+    /// Whether there is a configuration with TLS for it.
+    pub(crate) const fn speaks_tls(self) -> bool {
+        matches!(self, Self::Nginx | Self::Haproxy)
+    }
 }
 
 impl Shape {
@@ -178,6 +186,18 @@ impl Proxy {
     /// Its name and version.
     pub(crate) fn described(&self) -> (String, String) {
         (self.name.clone(), self.version.clone())
+    }
+
+    /// Its name and what it is told about TLS, but for the files.
+    pub(crate) fn tls_settings(&self) -> (String, String) {
+        let settings = match self.kind {
+            Kind::Ringway(..) => ringway::TLS,
+            Kind::Peer(Peer::Nginx) => nginx::TLS,
+            Kind::Peer(Peer::Haproxy) => haproxy::TLS,
+            Kind::Peer(Peer::Envoy | Peer::Floor) => "",
+        };
+        let words: Vec<&str> = settings.split_whitespace().collect();
+        (self.name.clone(), words.join(" "))
     }
 
     /// The configuration and the file name it goes by.

@@ -8,6 +8,7 @@ pub(super) fn config(place: &Place<'_>) -> String {
         listen,
         core,
         files,
+        papers,
         ..
     } = place;
     let folder = folder.display();
@@ -15,6 +16,13 @@ pub(super) fn config(place: &Place<'_>) -> String {
     let affinity = format!("1{}", "0".repeat(*core));
     let servers = lines(place.backends, |_, backend| {
         format!("        server {backend} max_fails=0;")
+    });
+    let (ssl, tls) = papers.map_or_else(Default::default, |papers| {
+        let (chain, key) = (papers.chain(), papers.key());
+        let (chain, key) = (chain.display(), key.display());
+        let files =
+            format!("        ssl_certificate {chain};\n        ssl_certificate_key {key};\n");
+        (" ssl", files + TLS)
     });
     format!(
         r"daemon off;
@@ -42,8 +50,8 @@ http {{
         keepalive 64;
     }}
     server {{
-        listen {listen} reuseport backlog=4096;
-        location / {{
+        listen {listen}{ssl} reuseport backlog=4096;
+{tls}        location / {{
             proxy_pass http://echo;
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
@@ -59,5 +67,10 @@ http {{
     )
 }
 
+/// Tickets hold all of a session; without a cache beside them, as it comes.
+pub(super) const TLS: &str = "        ssl_protocols TLSv1.3;
+        ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+        ssl_session_tickets on;
+";
 /// Far more than there are: with less than a sixteenth of them free, nginx drops connections that wait for their request.
 const CONNECTIONS: u32 = 65_536;

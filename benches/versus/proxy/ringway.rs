@@ -7,6 +7,7 @@ pub(super) fn config(place: &Place<'_>, shape: Shape, level: Level) -> String {
         listen,
         control,
         core,
+        papers,
         ..
     } = place;
     let backends: Vec<String> = place
@@ -14,6 +15,12 @@ pub(super) fn config(place: &Place<'_>, shape: Shape, level: Level) -> String {
         .iter()
         .map(|backend| format!("\"{backend}\""))
         .collect();
+    let tls = papers.map_or_else(String::new, |papers| {
+        let (chain, key) = (papers.chain(), papers.key());
+        let (chain, key) = (chain.display(), key.display());
+        let files = format!(r#"certificates = [{{ chain = "{chain}", key = "{key}" }}]"#);
+        format!("\n[listeners.front.tls]\n{files}\n{TLS}")
+    });
     format!(
         r#"[workers]
 cores = [{core}]
@@ -25,7 +32,7 @@ access_log = "off"
 
 [listeners.front]
 bind = "{listen}"
-
+{tls}
 # It goes down as soon as it is told to.
 [drain]
 time = "0s"
@@ -43,6 +50,11 @@ pool = "echo"
         backends = backends.join(", "),
     )
 }
+
+pub(super) const TLS: &str = r#"min_version = "1.3"
+ciphers = ["aes-128-gcm"]
+tickets = "own"
+"#;
 
 /// What the route says of frames, with room for the longest message of any case.
 fn looking(level: Level) -> String {
