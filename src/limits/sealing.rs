@@ -19,7 +19,11 @@ pub const KEYS_COOL_AFTER: Duration = Duration::from_secs(1);
 /// TLS handshakes that one worker carries a step forward in one turn of its ring: each takes some 70 µs, and the tunnels
 /// wait that long.
 pub const HANDSHAKE_STEPS_A_TURN: u32 = 1;
+/// The end of a handshake waits for the first answer, to leave in one send with it, if it is no longer: a ticket is, unless
+/// a client's certificate is in it.
+pub const LAST_FLIGHT_BYTES_MAX: usize = 1024;
 const _: () = assert!(SEALED_SHORT_BYTES < SEALED_TURN_BYTES);
+const _: () = assert!(LAST_FLIGHT_BYTES_MAX * 2 <= SEALED_SHORT_BYTES);
 
 /// TLS handshakes that one worker has in flight with clients. Each takes some 8 KiB until it is over, so these take 16
 /// MiB; whoever comes later is closed at once, before it has cost a key exchange.

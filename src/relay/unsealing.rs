@@ -116,7 +116,9 @@ impl Side {
             Some(alert) => wire.refuse(alert, &mut out),
             None => wire.close(&mut out),
         };
-        crate::sys::send_last(&socket.as_fd(), &out[..bytes]);
+        let mut last = wire.take_last_flight();
+        last.extend_from_slice(&out[..bytes]);
+        crate::sys::send_last(&socket.as_fd(), &last);
     }
 }
 

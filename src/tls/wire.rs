@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::door::TicketTaker;
 use super::records;
 use super::records::{Alert, Keys, Session, Spent, Verdict, sealed_bytes_max};
+use crate::limits;
 use crate::limits::RECORD_PLAIN_BYTES_MAX;
 
 /// One connection after its handshake: the state of its records, the keys while it is active, and the start of a
@@ -16,6 +17,8 @@ pub struct Wire {
     /// How long the record is that is held, as far as is known.
     needs: usize,
     tickets: Option<Box<TicketTaker>>,
+    /// The end of our handshake. It goes out before the first record that is sealed here.
+    last_flight: Vec<u8>,
     ended: bool,
 }
 
@@ -59,8 +62,26 @@ impl Wire {
             held: Vec::new(),
             needs: 0,
             tickets: tickets.map(Box::new),
+            last_flight: Vec::new(),
             ended: false,
         }
+    }
+
+    /// The same with the end of our handshake, at most [`LAST_FLIGHT_BYTES_MAX`](limits::LAST_FLIGHT_BYTES_MAX), still to
+    /// be sent: in one send with what follows.
+    #[must_use]
+    pub fn after(mut self, last_flight: Vec<u8>) -> Self {
+        debug_assert!(
+            last_flight.len() <= limits::LAST_FLIGHT_BYTES_MAX,
+            "out has room for it"
+        );
+        self.last_flight = last_flight;
+        self
+    }
+
+    /// Hands out the end of our handshake if nothing has followed it yet. Whoever closes or refuses sends it first.
+    pub fn take_last_flight(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.last_flight)
     }
 
     /// Opens all whole records in `wire`, in place, and pulls their plain bytes together. To be asked only while
@@ -154,13 +175,19 @@ impl Wire {
     }
 
     /// Seals what the pieces hold into as few records as may be, as far as `out` has room. Pieces that are short share a
-    /// record; of a long one, what fills a record is sealed from where it stands.
+    /// record; of a long one, what fills a record is sealed from where it stands. `out` has room for one record at least,
+    /// and for the last flight before it.
     pub fn seal<'a>(
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
         out: &mut [u8],
     ) -> Result<Sealed, Spent> {
-        let mut sealed = Sealed { plain: 0, bytes: 0 };
+        let flight = self.take_last_flight();
+        out[..flight.len()].copy_from_slice(&flight);
+        let mut sealed = Sealed {
+            plain: 0,
+            bytes: flight.len(),
+        };
         let mut batch = Batch::default();
         for mut piece in pieces {
             while !piece.is_empty() {

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::limits;
 use crate::metrics::Refusal;
 use crate::ring::Caller;
-use crate::tls::{Facts, Failure, FailureReason, Handshake, Progress, Wire};
+use crate::tls::{Facts, Failure, FailureReason, Handshake, Progress, Version, Wire};
 
 /// Why there is no TLS on a connection.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ pub async fn shake(
         turns.take().await;
         let step = handshake.feed(&came, &mut out);
         came.clear();
-        if !out.is_empty() {
+        let waits =
+            matches!(&step, Ok(Progress::Done(established)) if may_wait(&established.facts, &out));
+        if !out.is_empty() && !waits {
             let failed = step.is_err();
             let until = if failed {
                 Now::read().after(limits::REFUSAL_TIMEOUT).min(deadline)
@@ -53,7 +55,7 @@ pub async fn shake(
         match step.map_err(ShakeError::Failed)? {
             Progress::More => {}
             Progress::Done(established) => {
-                let wire = Wire::new(established.session, established.tickets);
+                let wire = Wire::new(established.session, established.tickets).after(out);
                 stream
                     .secure(wire, established.leftover, into)
                     .map_err(ShakeError::Ended)?;
@@ -66,6 +68,12 @@ pub async fn shake(
             Err(error) => return Err(broken(error)),
         }
     }
+}
+
+/// Whether the end of our handshake may leave with what follows, which saves a send. In TLS 1.3 nobody waits for it: it is
+/// a ticket of ours, or what goes before our request.
+const fn may_wait(facts: &Facts, out: &[u8]) -> bool {
+    matches!(facts.version, Version::Tls13) && out.len() <= limits::LAST_FLIGHT_BYTES_MAX
 }
 
 fn broken(error: io::Error) -> ShakeError {

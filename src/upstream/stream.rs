@@ -85,7 +85,9 @@ impl Stream {
         if let Some(wire) = self.wire.borrow_mut().as_mut() {
             let mut out = [0; ALERT_BYTES_MAX];
             let bytes = wire.close(&mut out);
-            sys::send_last(&self.socket, &out[..bytes]);
+            let mut last = wire.take_last_flight();
+            last.extend_from_slice(&out[..bytes]);
+            sys::send_last(&self.socket, &last);
         }
         sys::end_stream(&self.socket);
     }
@@ -127,7 +129,9 @@ impl Stream {
             Some(StreamEnd::Refused(alert)) => {
                 let mut out = [0; ALERT_BYTES_MAX];
                 let bytes = wire.refuse(alert, &mut out);
-                sys::send_last(&self.socket, &out[..bytes]);
+                let mut last = wire.take_last_flight();
+                last.extend_from_slice(&out[..bytes]);
+                sys::send_last(&self.socket, &last);
                 let words = format!("a record may not be: {alert:?}");
                 Err(io::Error::new(io::ErrorKind::InvalidData, words))
             }
@@ -145,7 +149,8 @@ impl Stream {
         while !rest.is_empty() {
             let from = out.len();
             let turn = rest.len().min(limits::SEALED_TURN_BYTES);
-            out.resize(from + turn + sealed_bytes_max(0) * 8, 0);
+            let extra = sealed_bytes_max(0) * 8 + limits::LAST_FLIGHT_BYTES_MAX;
+            out.resize(from + turn + extra, 0);
             let sealed = wire
                 .seal(std::iter::once(&rest[..turn]), &mut out[from..])
                 .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
