@@ -120,7 +120,8 @@ fn tls(report: &Report) -> String {
     for (name, settings) in &report.tls_settings {
         let _ = writeln!(lines, "- TLS of {name}: `{settings}`");
     }
-    for row in &report.rows {
+    let handshakes = |row: &&Row| row.metric == Metric::ProcessorUsPerHandshake;
+    for row in report.rows.iter().filter(handshakes) {
         for (name, side) in row.names.iter().zip(row.medians.iter().flatten()) {
             if !side.tls.is_empty() {
                 let _ = writeln!(lines, "- {}, {name}: {}", row.title, side.tls);
