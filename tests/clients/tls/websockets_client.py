@@ -1,0 +1,165 @@
+"""Drives Ringway with the Python package `websockets` over OpenSSL.
+
+    python3 tests/clients/tls/websockets_client.py FOLDER
+"""
+
+import hashlib
+import json
+import os
+import socket
+import ssl
+import sys
+
+from facts import PATIENCE, holds, same, tell
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import connect
+
+
+def text_and_binary_come_back_as_they_were(hall):
+    for version in [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]:
+        with tunnel(hall, version=version) as client:
+            same(client.socket.version(), version.name.replace("_", "."))
+            for message in ["", "hello", "grüße, 世界 🌍", "x" * 126, "y" * 65_536, b"", bytes(range(256))]:
+                echoes(client, message)
+
+
+def a_message_of_one_mebibyte_comes_back_whole(hall):
+    message = os.urandom(1 << 20)
+    for path in ["/ws", "/trusted"]:
+        with tunnel(hall, path) as client:
+            client.send(message)
+            echo = client.recv(timeout=PATIENCE)
+        same(hashlib.sha256(echo).hexdigest(), hashlib.sha256(message).hexdigest())
+
+
+def a_message_in_fragments_comes_back_as_one(hall):
+    for path in ["/ws", "/inspected", "/trusted"]:
+        with tunnel(hall, path) as client:
+            client.send(iter(["in ", "three ", "fragments"]))
+            same(client.recv(timeout=PATIENCE), "in three fragments")
+
+
+def a_thousand_messages_in_flight_keep_their_order(hall):
+    with tunnel(hall) as client:
+        for number in range(1000):
+            client.send(f"message {number}")
+        same([client.recv(timeout=PATIENCE) for _ in range(1000)], [f"message {number}" for number in range(1000)])
+
+
+def a_ping_is_answered(hall):
+    with tunnel(hall) as client:
+        holds(client.ping(b"there?").wait(PATIENCE), "no pong")
+
+
+def close_codes_travel_both_ways(hall):
+    with hall.counts("ringway_tunnels_ended_total", "close_handshake", by=4):
+        for code, reason in [(1000, ""), (1000, "done"), (3000, "a library's"), (4999, "our own")]:
+            with tunnel(hall) as client:
+                client.close(code, reason)
+                same(client.protocol.close_rcvd.code, code)
+
+
+def text_that_is_none_costs_its_sender_1007(hall):
+    with tunnel(hall, "/inspected") as client:
+        client.send(b"not \xff text", text=True)
+        try:
+            client.recv(timeout=PATIENCE)
+        except ConnectionClosed as closed:
+            return same(closed.rcvd.code, 1007)
+    raise AssertionError("no end")
+
+
+def sessions_are_resumed_at_every_worker(hall):
+    with hall.counts("ringway_tls_resumed_handshakes_total", by=8):
+        for version in [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]:
+            context = security(hall, version=version)
+            session = None
+            for _ in range(5):
+                stream = shake(hall, context, session)
+                same(stream.session_reused, session is not None)
+                # Tickets of TLS 1.3 come with the first bytes.
+                stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                while stream.recv(4096):
+                    pass
+                session = stream.session
+                stream.close()
+
+
+def a_client_with_a_certificate_is_told_to_the_backend_and_cannot_lie(hall):
+    lies = {"X-Client-Subject": "CN=admin", "x_client_verify": "MAYBE"}
+    context = security(hall)
+    context.load_cert_chain(hall.file("device-7.pem"), hall.file("device-7.key"))
+    with tunnel(hall, "/trusted/who", "devices", context=context, additional_headers=lies) as client:
+        fields = json.loads(client.recv(timeout=PATIENCE))["fields"]
+    same((fields.get("X-Client-Subject"), fields.get("X-Client-Verify")), ("CN=device-7", "SUCCESS"))
+    holds("admin" not in str(fields) and "MAYBE" not in str(fields), fields)
+
+
+def a_client_without_one_has_no_tunnel(hall):
+    with hall.refuses("tls_no_client_certificate"):
+        refused(lambda: tunnel(hall, "/trusted", "devices"))
+
+
+def a_client_that_does_not_trust_the_authority_goes_away(hall):
+    with hall.refuses("tls_alert"):
+        refused(lambda: tunnel(hall, context=security(hall, "stranger.pem")))
+
+
+def a_client_goes_away_where_the_certificate_is_for_another_host(hall):
+    refused(lambda: tunnel(hall, context=security(hall), server_hostname="elsewhere.test"))
+
+
+CHECKS = [
+    text_and_binary_come_back_as_they_were,
+    a_message_of_one_mebibyte_comes_back_whole,
+    a_message_in_fragments_comes_back_as_one,
+    a_thousand_messages_in_flight_keep_their_order,
+    a_ping_is_answered,
+    close_codes_travel_both_ways,
+    text_that_is_none_costs_its_sender_1007,
+    sessions_are_resumed_at_every_worker,
+    a_client_with_a_certificate_is_told_to_the_backend_and_cannot_lie,
+    a_client_without_one_has_no_tunnel,
+    a_client_that_does_not_trust_the_authority_goes_away,
+    a_client_goes_away_where_the_certificate_is_for_another_host,
+]
+
+
+# --- Helpers ---
+
+
+def security(hall, authority="ca.pem", version=ssl.TLSVersion.TLSv1_3):
+    context = ssl.create_default_context(cafile=hall.file(authority))
+    context.maximum_version = version
+    return context
+
+
+def tunnel(hall, path="/ws", listener="tls", context=None, version=ssl.TLSVersion.TLSv1_3, **options):
+    context = context or security(hall, version=version)
+    options = {"open_timeout": PATIENCE, "close_timeout": PATIENCE, "max_size": None} | options
+    stream = socket.create_connection(("127.0.0.1", hall.port(listener)), timeout=PATIENCE)
+    return connect(f"wss://localhost:{hall.port(listener)}{path}", sock=stream, ssl=context, **options)
+
+
+def shake(hall, context, session):
+    stream = socket.create_connection(("127.0.0.1", hall.port()), timeout=PATIENCE)
+    return context.wrap_socket(stream, server_hostname="localhost", session=session)
+
+
+def echoes(client, message):
+    client.send(message)
+    same(client.recv(timeout=PATIENCE), message)
+
+
+def refused(act):
+    """With TLS 1.3 a client learns of a certificate that it lacks only when it reads."""
+    try:
+        with act():
+            pass
+    except (OSError, EOFError, WebSocketException):
+        return
+    raise AssertionError("it has a tunnel")
+
+
+if __name__ == "__main__":
+    sys.exit(tell("websockets", CHECKS))
