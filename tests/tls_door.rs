@@ -12,7 +12,7 @@ mod secure;
 mod secure_hall;
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use rustls::{ClientConfig, version};
@@ -76,6 +76,22 @@ fn whoever_cannot_be_greeted_is_told_and_counted_by_reason() {
     stopped.write_all(&[22, 3, 1]).unwrap();
     scene.refused("tls_timeout");
     assert!(connect_tls(address, &config, "a.wild.test").is_ok());
+}
+
+#[test]
+fn a_record_that_may_not_be_is_counted_before_the_request_too() {
+    let scene = Scene::new(&More::default());
+    let row = "ringway_refusals_total{worker=\"0\",reason=\"tls_protocol\"}";
+    for (expected, start) in [(1.0, ""), (2.0, "GET /ws HTTP/1.1\r\n")] {
+        let mut client = scene.shake(&scene.config());
+        client.write_all(start.as_bytes()).unwrap();
+        client.flush().unwrap();
+        let forged = [&[23, 3, 3, 0, 32][..], &[0; 32]].concat();
+        client.sock.write_all(&forged).unwrap();
+        let told = client.read(&mut [0; 8]).unwrap_err().to_string();
+        assert!(told.contains("BadRecordMac"), "{told}");
+        wait_for_metric(&scene.ringway, row, |count| count >= expected);
+    }
 }
 
 // --- Sessions and certificates ---

@@ -88,9 +88,10 @@ reasons! {
         TlsBadClientCertificate => "tls_bad_client_certificate",
         /// The client showed no certificate where one is required.
         TlsNoClientCertificate => "tls_no_client_certificate",
-        /// The client ended the handshake with an alert: mostly it does not trust the certificate.
+        /// The client ended the handshake with an alert, or gave up before its request was whole: mostly it does not trust
+        /// the certificate.
         TlsAlert => "tls_alert",
-        /// The client broke the rules of TLS in its handshake.
+        /// The client broke the rules of TLS in its handshake, or before its request was whole.
         TlsProtocol => "tls_protocol",
         /// The handshake was not over before its deadline.
         TlsTimeout => "tls_timeout",

@@ -58,7 +58,7 @@ pub async fn shake(
                 let wire = Wire::new(established.session, established.tickets).after(out);
                 stream
                     .secure(wire, established.leftover, into)
-                    .map_err(ShakeError::Ended)?;
+                    .map_err(ShakeError::Failed)?;
                 return Ok(established.facts);
             }
         }

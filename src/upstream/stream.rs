@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::limits;
 use crate::ring::Caller;
 use crate::sys;
-use crate::tls::{ALERT_BYTES_MAX, StreamEnd, Wire, sealed_bytes_max};
+use crate::tls::{ALERT_BYTES_MAX, Failure, FailureReason, StreamEnd, Wire, sealed_bytes_max};
 
 /// One connection. Tasks read and write it through the ring, in the clear or over TLS alike.
 #[derive(Debug)]
@@ -28,12 +28,13 @@ impl Stream {
     }
 
     /// What follows on it are records, of which this much has come already; what is in them goes to `into`.
-    pub fn secure(&self, wire: Wire, mut came: Vec<u8>, into: &mut Vec<u8>) -> io::Result<()> {
+    pub fn secure(&self, wire: Wire, mut came: Vec<u8>, into: &mut Vec<u8>) -> Result<(), Failure> {
         *self.wire.borrow_mut() = Some(Box::new(wire));
         self.open(&mut came, into)
     }
 
-    /// Receives what is there, at least one byte, and appends it to `into`. Zero means the peer has ended its stream.
+    /// Receives what is there, at least one byte, and appends it to `into`. Zero means the peer has ended its stream. An
+    /// error that has a [`Failure`] inside came from records.
     pub async fn receive(
         &self,
         caller: &Caller,
@@ -62,7 +63,7 @@ impl Stream {
                 // Whoever cuts a stream off has no `close_notify` to send; what came of a head is not a head.
                 return Ok(0);
             }
-            self.open(&mut came, into)?;
+            self.open(&mut came, into).map_err(io::Error::other)?;
         }
     }
 
@@ -97,8 +98,8 @@ impl Stream {
         (self.socket, self.wire.into_inner())
     }
 
-    /// Opens what came, and appends what is in it to `into`.
-    fn open(&self, came: &mut [u8], into: &mut Vec<u8>) -> io::Result<()> {
+    /// Opens what came, and appends what is in it to `into`. Whoever sent what may not be has been told.
+    fn open(&self, came: &mut [u8], into: &mut Vec<u8>) -> Result<(), Failure> {
         let mut wire = self.wire.borrow_mut();
         let Some(wire) = wire.as_mut() else {
             return Ok(());
@@ -122,18 +123,20 @@ impl Stream {
         }
         match end {
             None | Some(StreamEnd::Closed) => Ok(()),
-            Some(StreamEnd::Aborted(alert)) => {
-                let words = format!("the peer gave up: {alert:?}");
-                Err(io::Error::new(io::ErrorKind::ConnectionAborted, words))
-            }
+            Some(StreamEnd::Aborted(alert)) => Err(Failure {
+                reason: FailureReason::PeerAlert,
+                detail: format!("{alert:?}"),
+            }),
             Some(StreamEnd::Refused(alert)) => {
                 let mut out = [0; ALERT_BYTES_MAX];
                 let bytes = wire.refuse(alert, &mut out);
                 let mut last = wire.take_last_flight();
                 last.extend_from_slice(&out[..bytes]);
                 sys::send_last(&self.socket, &last);
-                let words = format!("a record may not be: {alert:?}");
-                Err(io::Error::new(io::ErrorKind::InvalidData, words))
+                Err(Failure {
+                    reason: FailureReason::Protocol,
+                    detail: format!("a record may not be: {alert:?}"),
+                })
             }
         }
     }

@@ -13,6 +13,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::greet::{Call, Decided, Greeter, Stop, Told};
+use super::secure::broke_off;
 use crate::clock::Now;
 use crate::fleet::{Decides, FirstMessage, PoolId, key_hash};
 use crate::http::{Expected, meaning, render_own_101};
@@ -83,7 +84,7 @@ async fn listen(
             Ok(0) => return Err(left(greeter)),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-            Err(_) => return Err(left(greeter)),
+            Err(error) => return Err(broke_off(&error).unwrap_or_else(|| left(greeter))),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::lobby::Lobby;
 use super::plain::{self, Plain};
 use super::plan::Plan;
 use super::reach::Client;
-use super::secure::secure;
+use super::secure::{broke_off, secure};
 use super::wish::{Wish, find_route, methods_of, wish_of};
 use crate::clock::{self, Now};
 use crate::fleet::{Pool, PoolId, RateKey, RateRule, Route, Snapshot};
@@ -409,7 +409,7 @@ impl Greeter {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Err(Refusal::HeadTimeout.into());
                 }
-                Err(_) => return Err(Stop::Over),
+                Err(error) => return Err(broke_off(&error).unwrap_or(Stop::Over)),
             }
         }
     }

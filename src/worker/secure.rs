@@ -1,11 +1,13 @@
 //! Greets a client over TLS where its listener speaks it; what follows is greeted as if it came in the clear.
 
+use std::io;
+
 use super::greet::{Greeter, Stop};
 use super::jobs::Job;
 use crate::fleet::TlsDoor;
 use crate::limits;
 use crate::metrics::Refusal;
-use crate::tls::{Facts, FailureReason, Handshake};
+use crate::tls::{Facts, Failure, FailureReason, Handshake};
 use crate::upstream::{ShakeError, refusal_of_handshake, shake};
 
 /// Shakes hands. What the client sent behind that is in the greeter's head then.
@@ -46,4 +48,12 @@ pub(super) async fn secure(
             Stop::Over
         }
     })
+}
+
+/// What comes of a client whose records broke the rules, or who gave up by an alert, before it had its answer. Nothing
+/// if the error is another one.
+pub(super) fn broke_off(error: &io::Error) -> Option<Stop> {
+    let failure = error.get_ref()?.downcast_ref::<Failure>()?;
+    let refusal = refusal_of_handshake(failure.reason);
+    Some(Stop::Mute(refusal, failure.to_string()))
 }
