@@ -122,6 +122,28 @@ def whoever_gives_up_by_an_alert_is_counted(hall):
             client.record(ALERT, [FATAL, 80])
 
 
+def what_may_not_be_may_not_be_before_the_request_either(hall):
+    empty = lambda one: repeat(200, lambda: one.record(DATA, b""))
+    for alert, act, version in [
+        (UNEXPECTED_MESSAGE, lambda one: one.record(HANDSHAKE, key_update(0) + b"\0"), TLS_1_3),
+        (UNEXPECTED_MESSAGE, lambda one: one.raw(header(CHANGE_CIPHER_SPEC, 1) + b"\1"), TLS_1_3),
+        (RECORD_OVERFLOW, lambda one: one.record(DATA, b"G" * (RECORD_MAX + 1)), TLS_1_3),
+        (UNEXPECTED_MESSAGE, empty, TLS_1_3),
+        (UNEXPECTED_MESSAGE, empty, TLS_1_2),
+        (NO_RENEGOTIATION, lambda one: one.record(HANDSHAKE, b"\1\0\0\4abcd"), TLS_1_2),
+        (BAD_RECORD_MAC, lambda one: one.raw(header(DATA, 40) + bytes(40)), TLS_1_2),
+    ]:
+        for start in [b"", b"GET /ws HTTP/1.1\r\nHost: "]:
+            with hall.refuses("tls_protocol"), Client(hall, version, path=None) as client:
+                if start:
+                    client.write(start)
+                act(client)
+                same(client.alert(), alert)
+    for version in [TLS_1_3, TLS_1_2]:
+        with hall.refuses("tls_alert"), Client(hall, version, path=None) as client:
+            client.record(ALERT, [FATAL, 80])
+
+
 def a_stream_that_is_cut_off_is_told_from_one_that_ends(hall):
     for version in [TLS_1_3, TLS_1_2]:
         with hall.ends("tls_truncated"), Client(hall, version) as client:
@@ -139,6 +161,13 @@ def a_client_that_stops_in_its_handshake_is_let_go_in_time(hall):
             stream.sendall(whole[:bytes_sent])
             while stream.recv(4096):
                 pass
+
+
+def a_client_that_stops_behind_its_handshake_is_told_so_in_time(hall):
+    for version in [TLS_1_3, TLS_1_2]:
+        with hall.refuses("head_timeout"), Client(hall, version, path=None) as client:
+            client.write(b"GET /ws HTTP/1.1\r\n")
+            same(client.answer().split(b"\r\n")[0], b"HTTP/1.1 408 Request Timeout")
 
 
 def a_handshake_that_breaks_the_rules_is_refused(hall):
@@ -220,8 +249,10 @@ CHECKS = [
     a_flood_of_new_keys_is_refused,
     broken_alerts_are_refused,
     whoever_gives_up_by_an_alert_is_counted,
+    what_may_not_be_may_not_be_before_the_request_either,
     a_stream_that_is_cut_off_is_told_from_one_that_ends,
     a_client_that_stops_in_its_handshake_is_let_go_in_time,
+    a_client_that_stops_behind_its_handshake_is_told_so_in_time,
     a_handshake_that_breaks_the_rules_is_refused,
     a_handshake_without_an_end_of_its_messages_is_refused,
     garbage_in_hellos_never_opens_anything,

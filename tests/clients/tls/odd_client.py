@@ -5,7 +5,7 @@
 
 import sys
 
-from facts import BINARY, PING, TEXT, echoed, frame, holds, tell
+from facts import BINARY, PING, TEXT, echoed, frame, head, holds, tell
 from records import DATA, HANDSHAKE, RECORD_MAX, TLS_1_2, TLS_1_3, Client, key_update
 
 
@@ -73,15 +73,12 @@ def new_keys_are_taken_even_cut_over_records(hall):
 
 def a_new_key_may_stand_in_one_piece_with_what_follows_it(hall):
     with Client(hall) as client:
-        wire, socket = bytearray(), client.records._recordSocket.sock
-        client.records._recordSocket.sock = Collector(wire)
-        for asks in [1, 1, 0]:
-            client.record(DATA, frame(TEXT, b"before"))
-            client.record(HANDSHAKE, key_update(asks))
-            client.next_key()
-            client.record(DATA, frame(TEXT, b"behind"))
-        client.records._recordSocket.sock = socket
-        client.raw(wire)
+        with client.collected():
+            for asks in [1, 1, 0]:
+                client.record(DATA, frame(TEXT, b"before"))
+                client.record(HANDSHAKE, key_update(asks))
+                client.next_key()
+                client.record(DATA, frame(TEXT, b"behind"))
         for _ in range(3):
             client.comes(TEXT, b"before")
             client.comes(TEXT, b"behind")
@@ -121,6 +118,57 @@ def one_byte_for_each_segment_is_the_same_message(hall):
         client.comes(TEXT, b"by drop")
 
 
+def a_request_comes_in_records_of_any_kind(hall):
+    request = head()
+    for version in [TLS_1_3, TLS_1_2]:
+        with Client(hall, version, path=None) as client:
+            for byte in request:
+                client.record(DATA, [byte])
+            client.record(DATA, b"")
+            client.upgraded()
+            client.echoes(TEXT, b"hello")
+        with Client(hall, version, path=None) as client:
+            # Frames right behind it, the last of them in a record whose rest comes later.
+            with client.collected():
+                client.record(DATA, b"")
+                client.record(DATA, request + frame(TEXT, b"at once"))
+                client.record(DATA, frame(TEXT, b"behind"))
+                client.record(DATA, frame(BINARY, b"l" * 9000))
+                wire = client.records._recordSocket.sock.wire
+                later = bytes(wire[-5000:])
+                del wire[-5000:]
+            client.upgraded()
+            client.comes(TEXT, b"at once")
+            client.comes(TEXT, b"behind")
+            client.raw(later)
+            client.comes(BINARY, b"l" * 9000)
+            client.echoes(TEXT, b"hello")
+
+
+def new_keys_before_and_around_the_request_are_taken(hall):
+    for listener in ["tls", "strict"]:
+        with Client(hall, path=None, listener=listener) as client:
+            parts = [head()[:50], head()[50:], frame(TEXT, b"at once")]
+            with client.collected():
+                for asks, part in enumerate(parts):
+                    client.record(HANDSHAKE, key_update(asks % 2))
+                    client.next_key()
+                    client.record(DATA, part, padding=asks)
+            client.upgraded()
+            client.comes(TEXT, b"at once")
+            client.echoes(TEXT, b"hello")
+
+
+def half_of_the_stream_may_end_first(hall):
+    """As over TCP: whoever says that nothing more comes still gets what is under way."""
+    for version in [TLS_1_3, TLS_1_2]:
+        with Client(hall, version) as client:
+            client.write(frame(BINARY, b"h" * 500_000))
+            client.record(21, [1, 0])
+            client.stream.shutdown(1)
+            client.comes(BINARY, b"h" * 500_000)
+
+
 def the_end_is_said_before_the_stream_ends(hall):
     for version in [TLS_1_3, TLS_1_2]:
         with hall.ends("close_handshake"), Client(hall, version) as client:
@@ -142,19 +190,11 @@ CHECKS = [
     records_of_the_greatest_size_are_taken,
     one_byte_for_each_record_is_the_same_message,
     one_byte_for_each_segment_is_the_same_message,
+    a_request_comes_in_records_of_any_kind,
+    new_keys_before_and_around_the_request_are_taken,
+    half_of_the_stream_may_end_first,
     the_end_is_said_before_the_stream_ends,
 ]
-
-
-class Collector:
-    """Takes what would go to a socket."""
-
-    def __init__(self, into):
-        self.into = into
-
-    def send(self, data):
-        self.into += data
-        return len(data)
 
 
 class Dripper:

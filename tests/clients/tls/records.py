@@ -19,32 +19,41 @@ def connect(hall, listener="tls"):
 
 
 class Client:
-    """A tunnel, and the records below it."""
+    """A tunnel, and the records below it. Without a path it is a connection that asked for nothing yet."""
 
-    def __init__(self, hall, version=TLS_1_3, record=RECORD_MAX, path="/ws", **chosen):
+    def __init__(self, hall, version=TLS_1_3, record=RECORD_MAX, path="/ws", listener="tls", **chosen):
         settings = HandshakeSettings()
         settings.minVersion = settings.maxVersion = version
         settings.useExperimentalTackExtension = False
         for name, value in chosen.items():
             setattr(settings, name, value)
-        self.stream = connect(hall)
+        self.stream = connect(hall, listener)
         self.tls = TLSConnection(self.stream)
         self.tls.closeSocket = False
         self.tls.recordSize = record
         self.tls.handshakeClientCert(settings=settings, serverName="localhost", alpn=[b"http/1.1"])
         self.tls.recordSize = RECORD_MAX
         self.records = self.tls._recordLayer
-        self.write(head(path))
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            answer += self.read(1)
-        holds(answer.startswith(b"HTTP/1.1 101 "), answer)
+        if path:
+            self.write(head(path))
+            self.upgraded()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.stream.close()
+
+    def upgraded(self):
+        answer = self.answer()
+        holds(answer.startswith(b"HTTP/1.1 101 "), answer)
+
+    def answer(self):
+        """The head of an answer."""
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += self.read(1)
+        return answer
 
     def write(self, data):
         self.tls.write(data)
@@ -73,6 +82,10 @@ class Client:
         """Bytes below the records."""
         self.stream.sendall(data)
 
+    def collected(self):
+        """For `with`: records that are made inside go out in one piece."""
+        return Collected(self)
+
     def next_key(self):
         """What follows is sealed with the next key."""
         session = self.tls.session
@@ -88,6 +101,23 @@ class Client:
         except TLSRemoteAlert as alert:
             return alert.description
         return None
+
+
+class Collected:
+    def __init__(self, client):
+        self.client, self.wire = client, bytearray()
+
+    def __enter__(self):
+        below = self.client.records._recordSocket
+        self.socket, below.sock = below.sock, self
+
+    def send(self, data):
+        self.wire += data
+        return len(data)
+
+    def __exit__(self, *_):
+        self.client.records._recordSocket.sock = self.socket
+        self.client.raw(self.wire)
 
 
 def key_update(asks):
