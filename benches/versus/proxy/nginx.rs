@@ -2,6 +2,7 @@
 
 use super::{Place, lines};
 
+#[expect(clippy::too_many_lines, reason = "one file, from top to bottom")]
 pub(super) fn config(place: &Place<'_>) -> String {
     let Place {
         folder,

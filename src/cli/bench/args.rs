@@ -12,6 +12,10 @@ use super::options::{Mode, Options, Text, Trust};
 /// server that echoes, or any proxy before one.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct BenchArgs {
     /// The server: ws://host:port/path, or wss:// for TLS.
     pub url: String,
