@@ -221,8 +221,8 @@ CHECKS = [
 
 
 class Client:
-    """One `openssl s_client`. A line that begins with a capital Q, R, K or B, or with k, would be an order to it: what is
-    sent begins with other bytes, and long payloads are digits under a mask of zeros."""
+    """One `openssl s_client`. A line that begins with a capital Q, R, K or B, or with k, would be an order to it: what
+    is sent begins with other bytes, and long payloads are digits under a mask of zeros."""
 
     def __init__(self, hall: Hall, *options, name="localhost", listener="tls", brief=True):
         command = arguments(hall, name, listener, options) + (["-brief"] if brief else [])

@@ -1,8 +1,12 @@
 """Drives Ringway with the Python package `websockets` over OpenSSL.
 
+It is driven through asyncio: the package's threads read and write one connection of OpenSSL at the same time, which
+Python 3.11 does not guard, and one request in two hundred got lost.
+
     python3 tests/clients/tls/websockets_client.py FOLDER
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -10,16 +14,17 @@ import os
 import socket
 import ssl
 import sys
+import threading
 
-from facts import PATIENCE, holds, same, tell
+from facts import PATIENCE, head, holds, same, tell
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import connect
 
 
 def text_and_binary_come_back_as_they_were(hall):
     for version in [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2]:
         with tunnel(hall, version=version) as client:
-            same(client.socket.version(), version.name.replace("_", "."))
+            same(client.version(), version.name.replace("_", "."))
             for message in ["", "hello", "grüße, 世界 🌍", "x" * 126, "y" * 65_536, b"", bytes(range(256))]:
                 echoes(client, message)
 
@@ -49,7 +54,7 @@ def a_thousand_messages_in_flight_keep_their_order(hall):
 
 def a_ping_is_answered(hall):
     with tunnel(hall) as client:
-        holds(client.ping(b"there?").wait(PATIENCE), "no pong")
+        client.ping(b"there?")
 
 
 def close_codes_travel_both_ways(hall):
@@ -57,7 +62,7 @@ def close_codes_travel_both_ways(hall):
         for code, reason in [(1000, ""), (1000, "done"), (3000, "a library's"), (4999, "our own")]:
             with tunnel(hall) as client:
                 client.close(code, reason)
-                same(client.protocol.close_rcvd.code, code)
+                same(client.close_code(), code)
 
 
 def text_that_is_none_costs_its_sender_1007(hall):
@@ -101,8 +106,11 @@ def a_client_that_resumes_is_still_who_it_was(hall):
     for _ in range(4):
         stream = shake(hall, context, session, "devices")
         same(stream.session_reused, session is not None)
-        with connect("ws://localhost/trusted/who", sock=stream) as client:
-            fields = json.loads(client.recv(timeout=PATIENCE))["fields"]
+        stream.sendall(head("/trusted/who"))
+        said = b""
+        while not said.endswith(b"}}"):
+            said += stream.recv(4096)
+        fields = json.loads(said[said.index(b'{"asked"') :])["fields"]
         same((fields.get("X-Client-Subject"), fields.get("X-Client-Verify")), ("CN=device-7", "SUCCESS"))
         session = stream.session
 
@@ -125,8 +133,8 @@ def a_client_without_one_has_no_tunnel(hall):
 
 
 def a_client_that_does_not_trust_the_authority_goes_away(hall):
-    with hall.refuses("tls_alert"):
-        refused(lambda: tunnel(hall, context=security(hall, "stranger.pem")))
+    # asyncio sends no alert: curl_client.py looks at how that is counted.
+    refused(lambda: tunnel(hall, context=security(hall, "stranger.pem")))
 
 
 def a_client_goes_away_where_the_certificate_is_for_another_host(hall):
@@ -164,7 +172,50 @@ def tunnel(hall, path="/ws", listener="tls", context=None, version=ssl.TLSVersio
     context = context or security(hall, version=version)
     options = {"open_timeout": PATIENCE, "close_timeout": PATIENCE, "max_size": None} | options
     stream = socket.create_connection(("127.0.0.1", hall.port(listener)), timeout=PATIENCE)
-    return connect(f"wss://localhost:{hall.port(listener)}{path}", sock=stream, ssl=context, **options)
+    return Tunnel(connect(f"wss://localhost:{hall.port(listener)}{path}", sock=stream, ssl=context, **options))
+
+
+class Tunnel:
+    """A tunnel of asyncio, for those who wait."""
+
+    def __init__(self, connecting):
+        self.connecting = connecting
+
+    def __enter__(self):
+        self.inner = wait(self.connecting.__aenter__())
+        return self
+
+    def __exit__(self, *_):
+        wait(self.inner.close())
+
+    def send(self, message, **options):
+        wait(self.inner.send(message, **options))
+
+    def recv(self, timeout):
+        return wait(self.inner.recv(), timeout)
+
+    def ping(self, data):
+        async def answered():
+            await (await self.inner.ping(data))
+
+        wait(answered())
+
+    def close(self, code, reason):
+        wait(self.inner.close(code, reason))
+
+    def close_code(self):
+        return self.inner.close_code
+
+    def version(self):
+        return self.inner.transport.get_extra_info("ssl_object").version()
+
+
+def wait(act, timeout=2 * PATIENCE):
+    return asyncio.run_coroutine_threadsafe(asyncio.wait_for(act, timeout), LOOP).result()
+
+
+LOOP = asyncio.new_event_loop()
+threading.Thread(target=LOOP.run_forever, daemon=True).start()
 
 
 def shake(hall, context, session, listener="tls"):
