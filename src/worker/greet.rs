@@ -72,7 +72,7 @@ pub(super) enum Stop {
     Refuse(Refusal, Cow<'static, str>),
     /// The client has its 101 from us, and gets this. It was refused, or has said goodbye itself.
     Close(Option<Refusal>, Box<CloseFrame>),
-    /// The client cannot be told so, or has been told in an alert; the words are for the log.
+    /// The client cannot be told so, or has been told in an alert; then there are words, for the log.
     Mute(Refusal, String),
     /// There is nobody to tell, or the answer has been given.
     Over,
@@ -179,7 +179,12 @@ impl Greeter {
             Err(Stop::Mute(refusal, words)) => {
                 tracing::debug!(peer = %job.peer, reason = refusal.label(), %words, "refused");
                 self.floor.refused(refusal, job.peer, job.accepted, visit);
-                self.farewell(job.stream).await;
+                // Who was told something must be able to read it; on the others nobody waits.
+                if words.is_empty() {
+                    self.close(job.stream);
+                } else {
+                    self.farewell(job.stream).await;
+                }
             }
             Err(Stop::Close(refusal, close)) => {
                 self.turn_away(job, (refusal, visit), close.as_bytes().to_vec())
