@@ -94,6 +94,24 @@ fn a_record_that_may_not_be_is_counted_before_the_request_too() {
     }
 }
 
+#[test]
+fn a_client_of_an_older_age_is_told_which_versions_there_are() {
+    let scene = Scene::new(&More::default());
+    // TLS 1.1, one cipher, no extension.
+    let mut hello = vec![3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0, 0x2f, 1, 0]);
+    let length = u8::try_from(hello.len()).unwrap();
+    let mut record = vec![22, 3, 1, 0, length + 4, 1, 0, 0, length];
+    record.extend(hello);
+    let mut client = connect(scene.ringway.listening[0]);
+    client.write_all(&record).unwrap();
+    let mut alert = [0; 7];
+    client.read_exact(&mut alert).unwrap();
+    assert_eq!(alert, [21, 3, 3, 0, 2, 2, 70]);
+    scene.refused("tls_no_shared_version");
+}
+
 // --- Sessions and certificates ---
 
 #[test]

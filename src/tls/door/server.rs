@@ -38,13 +38,18 @@ impl Server {
         let connection = &mut self.connection;
         let processed = tap::during(secrets, self.local, || process(connection, record));
         if let Err(error) = processed {
-            return Err(self.failed(&error, out));
+            return Err(self.failed(&error, record, out));
         }
         self.write(out);
         Ok(!self.connection.is_handshaking())
     }
 
-    fn failed(&mut self, error: &Error, out: &mut Vec<u8>) -> Failure {
+    fn failed(&mut self, error: &Error, record: &[u8], out: &mut Vec<u8>) -> Failure {
+        // rustls first misses what clients of that age do not send, and says `handshake_failure`.
+        if self.is_in_the_clear() && is_hello_before_12(record) {
+            out.extend_from_slice(&PROTOCOL_VERSION);
+            return Failure::new(FailureReason::NoSharedVersion, error.to_string());
+        }
         // Without a certificate rustls says `access_denied`; RFC 6066 has a word of its own. Nothing was answered yet,
         // so it goes out in the clear.
         if let Some(name) = self.refused_name(error) {
@@ -130,6 +135,16 @@ fn process(connection: &mut ServerConnection, mut record: &[u8]) -> Result<(), E
     }
     connection.process_new_packets().map(|_| ())
 }
+
+/// Whether a record begins a `ClientHello` of TLS 1.1 or older (RFC 5246 section 7.4.1.2): since then all say 1.2.
+fn is_hello_before_12(record: &[u8]) -> bool {
+    matches!(record, [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, high, low, ..] if (*high, *low) < (3, 3))
+}
+
+const HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+/// The alert `protocol_version`, fatal, in a record of its own.
+const PROTOCOL_VERSION: [u8; 7] = [21, 3, 3, 0, 2, 2, 70];
 
 /// A fatal alert in the clear (RFC 8446 section 6, RFC 6066 section 3).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];

@@ -152,7 +152,7 @@ def data_before_the_handshake_is_left_out_and_the_rest_goes_on(hall):
 def old_versions_are_refused(hall):
     # They name no kinds of signatures, and rustls looks for those before it looks at the version.
     for version in ["-tls1_1", "-tls1"]:
-        refused(hall, "tls_no_shared_suite", 40, version, "-cipher", "ALL:@SECLEVEL=0")
+        refused(hall, "tls_no_shared_version", 70, version, "-cipher", "ALL:@SECLEVEL=0")
     refused(hall, "tls_no_shared_version", 70, "-tls1_2", listener="strict")
 
 
