@@ -11,7 +11,7 @@ use ringway::sys::proc::cpu_ns;
 use crate::case::{Case, Load, Metric};
 use crate::duel::Ground;
 use crate::server::{Server, pause};
-use crate::storm::Storm;
+use crate::storm::{Awake, Storm};
 
 /// What one run found.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -167,6 +167,7 @@ fn load(
 
 /// The latency of a low rate, in peace and in a storm.
 fn storm(ground: &Ground, case: &Case, server: &Server, per_second: u64) -> anyhow::Result<Sample> {
+    let _awake = Awake::start(ground)?;
     let calm = load(ground, case, server, Some(STORM_RATE))?;
     let storm = Storm::start(ground, server, per_second)?;
     let mut sample = load(ground, case, server, Some(STORM_RATE))?;

@@ -21,10 +21,8 @@ impl Storm {
     /// Starts one of `per_second` that lasts a little longer than a run.
     pub(crate) fn start(ground: &Ground, server: &Server, per_second: u64) -> anyhow::Result<Self> {
         let seconds = (ground.warmup + ground.measured + OVERLAP).as_secs_f64();
-        let mut command = Command::new("setpriv");
+        let mut command = idly(ground);
         command
-            .args(["--pdeathsig", "TERM", "chrt", "--idle", "0", "taskset"])
-            .args(["--cpu-list", &ground.proxy_core.to_string()])
             .arg(env!("CARGO_BIN_EXE_ringway"))
             .args(["bench", &server.url(), "--handshakes", "--json"])
             .args(["--connect-rate", &per_second.to_string()])
@@ -62,6 +60,39 @@ impl Storm {
             .as_f64()
             .context("the storm does not say how fast it was")
     }
+}
+
+/// Keeps the proxy's core from sleeping, for as long as it lives. A core that sleeps takes long to wake, longer than a
+/// handshake on a virtual machine, and a storm keeps it awake: without this, p99 would be better in the storm.
+pub(crate) struct Awake {
+    child: Child,
+}
+
+impl Awake {
+    pub(crate) fn start(ground: &Ground) -> anyhow::Result<Self> {
+        let mut command = idly(ground);
+        command.args(["sh", "-c", "while :; do :; done"]);
+        let child = command.stdin(Stdio::null()).spawn();
+        let child = child.context("keeping the proxy's core awake")?;
+        Ok(Self { child })
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        // Both fail only if it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs what follows in the time that nobody else wants of the proxy's core.
+fn idly(ground: &Ground) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "TERM", "chrt", "--idle", "0", "taskset"])
+        .args(["--cpu-list", &ground.proxy_core.to_string()]);
+    command
 }
 
 /// The storm begins earlier than what it disturbs, and ends later.
