@@ -7,7 +7,6 @@
 #[path = "support/http.rs"]
 mod http;
 #[path = "support/secure.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the clients here are those of the load")]
 mod secure;
 mod support;
 
@@ -19,7 +18,6 @@ use ringway::cli::bench::{Mode, Options, Report, Trust, run};
 use ringway::cli::echo::EchoFleet;
 use ringway::control::Running;
 use secure::Authority;
-use support::connect;
 
 /// A Ringway that speaks TLS before an echo backend in the clear.
 struct Scene {
