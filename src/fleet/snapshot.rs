@@ -42,7 +42,7 @@ pub struct Door {
 pub struct TlsDoor {
     /// Greets.
     pub acceptor: Acceptor,
-    /// From the first byte to the end of the handshake.
+    /// From the accept to the end of the handshake.
     pub handshake_timeout: Duration,
     /// What `Strict-Transport-Security` says, if anything (RFC 6797).
     pub hsts: Option<Arc<str>>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settings::{HOUR, MINUTE, SECOND, Setting, millis};
 
-/// From the first byte of a TLS handshake to its end: as long as the head that follows may take.
+/// From the accept to the end of the TLS handshake: as long as the head that follows may take.
 pub const TLS_HANDSHAKE_TIMEOUT: Setting<Duration> = millis(10 * SECOND, 100, 5 * MINUTE);
 /// How long a key of tickets seals. It opens for as long again, and no ticket may be older than 7 days (RFC 8446
 /// section 4.6.1).

@@ -92,7 +92,7 @@ pub struct ListenerTls {
     pub tickets: Tickets,
     /// Certificates of clients, if any are asked for.
     pub clients: Option<ClientCertificates>,
-    /// From the first byte to the end of the handshake.
+    /// From the accept to the end of the handshake.
     pub handshake_timeout: Duration,
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn connect(
         let unloaded = || DialError::Tls("its TLS settings were not loaded".to_owned());
         let connector = pool.connector.as_ref().ok_or_else(unloaded)?;
         let failed = |failure: Failure| DialError::Tls(failure.to_string());
-        let handshake = Handshake::connect(connector, host_of(member)).map_err(failed)?;
+        let handshake = Handshake::connect(connector, member.host()).map_err(failed)?;
         let mut early = Vec::new();
         let shaken = shake((caller, turns), &stream, handshake, &mut early, deadline).await;
         match shaken {
@@ -65,15 +65,6 @@ pub(super) async fn connect(
         }
     }
     Ok(stream)
-}
-
-/// The host that a backend's certificate is for, unless its pool says another: as it stands in the configuration.
-fn host_of(member: &Member) -> &str {
-    let host = member
-        .name
-        .rsplit_once(':')
-        .map_or(&*member.name, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Whose fault a failed connection is.
