@@ -422,6 +422,31 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_handshake_leaves_once_and_before_all_else() {
+        let (sender, mut receiver) = pair(Version::Tls13, Suite::Aes128Gcm, u32::MAX);
+        let mut sender = sender.after(b"flight".to_vec());
+        let mut out = vec![0; 4096];
+        let sealed = sender
+            .seal(std::iter::once(&b"answer"[..]), &mut out)
+            .unwrap();
+        assert!(out.starts_with(b"flight"));
+        assert_eq!(sealed.plain, 6, "it is no data");
+        let wire = out[6..sealed.bytes].to_vec();
+        assert_eq!(feed(&mut receiver, std::iter::once(wire)).0, b"answer");
+        assert!(sender.take_last_flight().is_empty(), "it went already");
+
+        let mut closing = pair(Version::Tls13, Suite::Aes128Gcm, u32::MAX)
+            .0
+            .after(b"flight".to_vec());
+        assert_eq!(
+            closing.take_last_flight(),
+            b"flight",
+            "for who closes first"
+        );
+        assert!(closing.close(&mut out) > 0);
+    }
+
+    #[test]
     fn what_is_forged_or_follows_the_end_brings_nothing() {
         let (mut sender, mut receiver) = pair(Version::Tls13, Suite::Aes128Gcm, u32::MAX);
         let mut out = vec![0; 4096];
