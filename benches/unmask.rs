@@ -14,7 +14,7 @@ const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 const SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 64 * 1024 * 1024];
 
 /// A small message, a middle one, and one that fills a receive buffer.
-const MESSAGES: [usize; 4] = [64, 256, 1024, 64 * 1024];
+const MESSAGES: [usize; 6] = [20, 64, 125, 256, 1024, 64 * 1024];
 
 const PAGE_BYTES: usize = 4096;
 
