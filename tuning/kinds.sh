@@ -130,6 +130,6 @@ find_interfaces() {
 # The host's memory in pages.
 memory_pages() {
     local kib
-    kib=$(awk '$1 == "MemTotal:" { print $2 }' "$root/proc/meminfo" 2>/dev/null)
+    kib=$(awk '$1 == "MemTotal:" { print $2 }' "$root/proc/meminfo" 2>/dev/null) || true
     printf '%d' $((${kib:-0} * 1024 / $(getconf PAGESIZE)))
 }

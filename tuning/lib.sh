@@ -208,6 +208,11 @@ apply_value() {
     base=$now
     if remembered; then base=$before; fi
     goal_of "$want" "$base"
+    if remembered && same "$kind" "$goal" "$before"; then
+        # This profile is content with what was there first.
+        give_back "$kind" "$target"
+        return 0
+    fi
     if same "$kind" "$now" "$goal"; then
         report "already $(brief "$now")"
     elif [[ -n $dry_run ]]; then
@@ -281,10 +286,13 @@ complain() {
     failures=$((failures + 1))
 }
 
-# A value as one short line.
+# A value as one short line: of a file what counts.
 brief() {
     local text=${1//$'\t'/ }
-    if [[ $text == *$'\n'* ]]; then text="${text%%$'\n'*} ... ($(wc -l <<<"$text") lines)"; fi
+    if [[ $text == *$'\n'* ]]; then
+        text=$(sed -E 's/^(exactly )?#.*/\1/; s/^ +//' <<<"$text" | paste -sd' ' - | sed -E 's/ +/ /g; s/^ | $//g')
+    fi
+    if ((${#text} > 200)); then text="${text:0:200}..."; fi
     printf '%s' "${text:-nothing}"
 }
 

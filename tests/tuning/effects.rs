@@ -1,0 +1,199 @@
+//! The numbers that tuning/README.md shows, measured in a network namespace on the loopback.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::namespace::{command, is_inside, real_host, run_inside};
+
+#[test]
+fn a_longer_accept_queue_takes_a_burst_that_a_short_one_drops() {
+    let said = measured();
+    if let Some(said) = said {
+        assert!(said.contains("1 passed"), "{said}");
+        println!("{said}");
+    }
+}
+
+fn measured() -> Option<String> {
+    let output = run_inside("effects::inside_a_namespace")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{error}");
+    Some(said)
+}
+
+#[test]
+#[ignore = "is run by the test above, in a namespace of its own"]
+fn inside_a_namespace() {
+    if !is_inside() {
+        return;
+    }
+    command("ip", &["link", "set", "lo", "up"]);
+    // An address that the kernel does not take for the loopback's own, which it treats otherwise in TIME_WAIT.
+    command("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
+    accept_queue();
+    ports();
+    time_wait();
+    stopped_reader();
+}
+
+/// 2,000 clients at once, and nobody accepts.
+fn accept_queue() {
+    let host = real_host();
+    set("net/core/somaxconn", "128");
+    let (short, dropped) = burst();
+    println!("somaxconn 128: {short} of {BURST} got in at once, {dropped} overflows");
+    host.run("sockets", &["apply"]).succeeded();
+    let (long, none) = burst();
+    println!("after sockets.sh apply: {long} of {BURST} got in at once, {none} overflows");
+    host.run("sockets", &["undo"]).succeeded();
+    // The queue takes one more than its length.
+    assert_eq!((short, long, none), (129, BURST, 0));
+    assert!(dropped >= BURST - short);
+}
+
+fn burst() -> (u64, u64) {
+    let before = overflows();
+    let (listener, address) = listen();
+    let clients: Vec<_> = (0..BURST).map(|_| start(&address).unwrap()).collect();
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = 0;
+    while listener.accept().is_ok() {
+        accepted += 1;
+    }
+    let overflows = overflows() - before;
+    drop(clients);
+    (accepted, overflows)
+}
+
+/// Tunnels to one backend address until the kernel has no port left. The range is cut to its 50th part, to stay small.
+fn ports() {
+    for range in ["32768 33331", "10240 11345"] {
+        set("net/ipv4/ip_local_port_range", range);
+        let (_listener, address) = listen_with(&SocketAddr::from((LOCAL, 9000)).into());
+        let mut clients = Vec::new();
+        let error = loop {
+            match start(&address) {
+                Ok(client) => clients.push(client),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        println!(
+            "ip_local_port_range {range}: {} tunnels, then: {error}",
+            clients.len()
+        );
+        let (first, last) = range.split_once(' ').unwrap();
+        let room = last.parse::<usize>().unwrap() - first.parse::<usize>().unwrap() + 1;
+        assert_eq!(clients.len(), room);
+    }
+}
+
+/// 100 ports, and 1,000 short connections that end on this side first.
+fn time_wait() {
+    set("net/ipv4/ip_local_port_range", "40000 40099");
+    for (reuse, expected) in [("2", false), ("1", true)] {
+        set("net/ipv4/tcp_tw_reuse", reuse);
+        let port = if expected { 9002 } else { 9001 };
+        let (listener, address) = listen_with(&SocketAddr::from((LOCAL, port)).into());
+        let (mut made, mut refused) = (0, 0_u64);
+        // With 1 the ports come back after a second, so the second hundred is patient; with 2 it would be for a minute.
+        let started = std::time::Instant::now();
+        while made < 200 && started.elapsed().as_secs() < 3 {
+            match start(&address) {
+                Ok(client) => {
+                    client.shutdown(std::net::Shutdown::Both).unwrap();
+                    drop(client);
+                    drop(listener.accept().unwrap());
+                    made += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        println!(
+            "tcp_tw_reuse {reuse}: {made} of 200 short connections over 100 ports in 3 s, refused: {}",
+            refused > 0
+        );
+        assert_eq!(made == 200, expected, "{made}");
+    }
+}
+
+/// How much one tunnel puts into the kernel whose reader has stopped.
+fn stopped_reader() {
+    let host = real_host();
+    let before = stuffed();
+    host.run("tcp-memory", &["apply", "--profile", "many-idle"])
+        .succeeded();
+    let after = stuffed();
+    host.run("tcp-memory", &["undo"]).succeeded();
+    println!("a stopped reader: {before} bytes in the kernel, {after} after tcp-memory.sh apply");
+    assert!(after < before);
+}
+
+fn stuffed() -> usize {
+    let (listener, address) = listen();
+    let mut writer = start(&address).unwrap();
+    let (_reader, _) = listener.accept().unwrap();
+    let mut written = 0;
+    let chunk = vec![0; 64 * 1024];
+    // Windows grow a while after the first refusal, so only many in a row mean that it is full.
+    let mut refusals = 0;
+    while refusals < 1000 {
+        match writer.write(&chunk) {
+            Ok(more) => {
+                written += more;
+                refusals = 0;
+            }
+            Err(_) => {
+                refusals += 1;
+                std::thread::yield_now();
+            }
+        }
+    }
+    written
+}
+
+fn listen() -> (Socket, SockAddr) {
+    listen_with(&SocketAddr::from((LOCAL, 0)).into())
+}
+
+fn listen_with(address: &SockAddr) -> (Socket, SockAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(address).unwrap();
+    socket.listen(65_535).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// Begins to connect. On the loopback the handshake is over when the call returns, unless it was dropped.
+fn start(address: &SockAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// `ListenOverflows` of this namespace.
+fn overflows() -> u64 {
+    let text = fs::read_to_string("/proc/net/netstat").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let names = lines.next().unwrap().split(' ');
+    let values = lines.next().unwrap().split(' ');
+    let mut both = names.zip(values);
+    let (_, value) = both.find(|(name, _)| *name == "ListenOverflows").unwrap();
+    value.parse().unwrap()
+}
+
+fn set(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap();
+}
+
+const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+const BURST: u64 = 2000;
