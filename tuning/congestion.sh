@@ -82,8 +82,8 @@ read_route() {
 write_route() {
     local tool='' words
     find_tool ip
-    read -ra words <<<"$1"
-    complaint=$(ip_route "$target" change "${words[@]}" 2>&1)
+    read -ra words <<<"$2"
+    complaint=$(ip_route "$1" change "${words[@]}" 2>&1)
 }
 remedy_route() { printf 'Run it as root; the algorithm must be in net.ipv4.tcp_available_congestion_control.'; }
 

@@ -83,10 +83,10 @@ read_notrack() {
     now=$("$tool" list table $1 2>/dev/null) || now=absent
 }
 write_notrack() {
-    local tool='' text="table $target"$'\n'"delete table $target"
+    local tool='' text="table $1"$'\n'"delete table $1"
     find_tool nft
     # Naming it first makes the deletion right whether it is there or not; the whole is one transaction.
-    if [[ $1 != absent ]]; then text+=$'\n'$1; fi
+    if [[ $2 != absent ]]; then text+=$'\n'$2; fi
     complaint=$(printf '%s\n' "$text" | "$tool" -f - 2>&1)
 }
 remedy_notrack() { printf 'Run it as root, on a kernel with nf_tables (modprobe nft_ct).'; }

@@ -28,7 +28,7 @@ read_file() {
         return 1
     fi
     # A knob may be there and have nothing to say, as the queues of a card with only one.
-    now=$(cat "$root$1" 2>/dev/null) || {
+    { now=$(<"$root$1"); } 2>/dev/null || {
         missing="$1 cannot be read"
         return 1
     }

@@ -35,9 +35,9 @@ fn inside_a_namespace() {
     // An address that the kernel does not take for the loopback's own, which it treats otherwise in TIME_WAIT.
     command("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
     accept_queue();
+    stopped_reader();
     ports();
     time_wait();
-    stopped_reader();
 }
 
 /// 2,000 clients at once, and nobody accepts.
