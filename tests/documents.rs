@@ -129,6 +129,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "docs/life-of-a-tunnel.md",
         "docs/metrics.md",
         "docs/tls.md",
+        "tuning/README.md",
     ];
     for name in documents {
         let file = root().join(name);

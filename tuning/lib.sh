@@ -373,7 +373,7 @@ save() {
         rm -f "$file"
         return
     fi
-    if ! { mkdir -p "$state_folder" && memory >"$file.new" && sync "$file.new" && mv "$file.new" "$file"; }; then
+    if ! { [[ -d $state_folder ]] || mkdir -p "$state_folder"; } || ! { memory >"$file.new" && sync "$file.new" && mv "$file.new" "$file"; }; then
         stop 1 "cannot write $file, without which there is no undo: nothing more was changed"
     fi
 }

@@ -86,8 +86,8 @@ impl Host {
     /// A host that has none of it.
     pub(crate) fn bare() -> Self {
         Self {
-            root: tempfile::tempdir().unwrap(),
-            state: tempfile::tempdir().unwrap(),
+            root: folder(),
+            state: folder(),
         }
     }
 
@@ -169,6 +169,11 @@ impl Host {
             assert_eq!(expected.get(path), found.get(path), "{context}: {path}");
         }
     }
+}
+
+/// In memory if that can be: what is remembered goes to the disk value by value, and that disk may be busy.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 fn gather(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
