@@ -1,4 +1,9 @@
 //! The scripts of `tuning/`: what they promise whoever runs them as root, shown on forged hosts.
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a skipped test says why, and a measured one what it measured"
+)]
 
 use std::collections::BTreeSet;
 

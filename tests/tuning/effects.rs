@@ -2,27 +2,22 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::namespace::{command, is_inside, real_host, run_inside};
 
 #[test]
-fn a_longer_accept_queue_takes_a_burst_that_a_short_one_drops() {
-    let said = measured();
-    if let Some(said) = said {
-        assert!(said.contains("1 passed"), "{said}");
-        println!("{said}");
-    }
-}
-
-fn measured() -> Option<String> {
-    let output = run_inside("effects::inside_a_namespace")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+fn queues_ports_and_buffers_do_what_the_readme_says() {
+    let Some(output) = run_inside("effects::inside_a_namespace") else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{error}");
-    Some(said)
+    assert!(said.contains("1 passed"), "{said}");
+    println!("{said}");
 }
 
 #[test]
@@ -92,32 +87,28 @@ fn ports() {
     }
 }
 
-/// 100 ports, and 1,000 short connections that end on this side first.
+/// 100 ports, and 200 short connections that end on this side first.
 fn time_wait() {
     set("net/ipv4/ip_local_port_range", "40000 40099");
-    for (reuse, expected) in [("2", false), ("1", true)] {
+    for (reuse, expected) in [("2", 100), ("1", 200)] {
         set("net/ipv4/tcp_tw_reuse", reuse);
-        let port = if expected { 9002 } else { 9001 };
-        let (listener, address) = listen_with(&SocketAddr::from((LOCAL, port)).into());
-        let (mut made, mut refused) = (0, 0_u64);
-        // With 1 the ports come back after a second, so the second hundred is patient; with 2 it would be for a minute.
-        let started = std::time::Instant::now();
-        while made < 200 && started.elapsed().as_secs() < 3 {
+        let (listener, address) = listen_with(&SocketAddr::from((LOCAL, 9000 + expected)).into());
+        let mut made = 0;
+        while made < 200 {
             match start(&address) {
                 Ok(client) => {
-                    client.shutdown(std::net::Shutdown::Both).unwrap();
+                    client.shutdown(Shutdown::Both).unwrap();
                     drop(client);
                     drop(listener.accept().unwrap());
                     made += 1;
                 }
-                Err(_) => refused += 1,
+                // With 1 they come back after a second, with 2 after a minute.
+                Err(_) if reuse == "1" => std::thread::yield_now(),
+                Err(_) => break,
             }
         }
-        println!(
-            "tcp_tw_reuse {reuse}: {made} of 200 short connections over 100 ports in 3 s, refused: {}",
-            refused > 0
-        );
-        assert_eq!(made == 200, expected, "{made}");
+        println!("tcp_tw_reuse {reuse}: {made} of 200 short connections over 100 ports");
+        assert_eq!(made, expected);
     }
 }
 
@@ -142,15 +133,12 @@ fn stuffed() -> usize {
     // Windows grow a while after the first refusal, so only many in a row mean that it is full.
     let mut refusals = 0;
     while refusals < 1000 {
-        match writer.write(&chunk) {
-            Ok(more) => {
-                written += more;
-                refusals = 0;
-            }
-            Err(_) => {
-                refusals += 1;
-                std::thread::yield_now();
-            }
+        if let Ok(more) = writer.write(&chunk) {
+            written += more;
+            refusals = 0;
+        } else {
+            refusals += 1;
+            std::thread::yield_now();
         }
     }
     written
