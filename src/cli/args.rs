@@ -10,6 +10,7 @@ use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::echo::EchoArgs;
 use super::orders::{DrainArgs, ReloadArgs, UndrainArgs};
+use super::plan::PlanArgs;
 use super::run::RunArgs;
 use super::tail::TailArgs;
 use super::top::TopArgs;
@@ -52,6 +53,7 @@ enum Command {
     Demo(DemoArgs),
     Bench(BenchArgs),
     Doctor(DoctorArgs),
+    Plan(PlanArgs),
     #[command(hide = true)]
     Echo(EchoArgs),
 }
@@ -71,6 +73,7 @@ impl Cli {
             Command::Demo(args) => super::demo::demo(&args),
             Command::Bench(args) => super::bench::bench(&args).map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => super::doctor::doctor(&args, super::doctor::probed_features()),
+            Command::Plan(args) => super::plan::plan(&args),
             Command::Echo(args) => super::echo::echo(&args).map(|()| ExitCode::SUCCESS),
         }
     }

@@ -10,6 +10,7 @@ pub mod echo;
 mod handshake;
 mod orders;
 mod pin;
+pub mod plan;
 mod remote;
 mod run;
 mod tail;

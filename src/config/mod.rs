@@ -45,6 +45,11 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
     parse_in(Some(Path::new("")), name, text)
 }
 
+/// The same, with files that it names looked for in this folder.
+pub fn parse_beside(folder: &Path, name: &str, text: &str) -> Result<Config, Mistakes> {
+    parse_in(Some(folder), name, text)
+}
+
 /// Files that the text names are looked for in this folder; without one they are not read.
 fn parse_in(folder: Option<&Path>, name: &str, text: &str) -> Result<Config, Mistakes> {
     let (root, errors) = DeTable::parse_recoverable(text);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod frames;
 mod handshakes;
+mod host;
 mod questions;
 mod records;
 mod sealing;
@@ -13,6 +14,7 @@ mod tools;
 
 pub use frames::*;
 pub use handshakes::*;
+pub use host::*;
 pub use questions::*;
 pub use records::*;
 pub use sealing::*;

@@ -3,6 +3,7 @@
 pub mod cpu;
 mod dumps;
 pub mod eventfd;
+pub mod host;
 mod listener;
 pub mod proc;
 mod socket;

@@ -4,7 +4,6 @@
     reason = "getrlimit(2) and setrlimit(2) have no safe wrapper in the standard library"
 )]
 
-use std::ops::RangeInclusive;
 use std::{fs, io};
 
 /// A kernel's version, without its patch level.
@@ -146,75 +145,11 @@ pub fn cpu_ns(pid: &str) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// The machine as it is set up: what `doctor` judges. A value is absent where the kernel does not tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Host {
-    /// The running kernel.
-    pub kernel: Option<KernelVersion>,
-    /// `kernel.io_uring_disabled`: 0 allows all, 1 only a group, 2 nobody. Absent before 6.6.
-    pub io_uring_disabled: Option<u64>,
-    /// The limit on descriptors.
-    pub files: Option<Limit>,
-    /// The highest limit on descriptors that anyone may set (`fs.nr_open`).
-    pub files_ceiling: Option<u64>,
-    /// The limit on locked memory.
-    pub locked_memory: Option<Limit>,
-    /// Whether this process may lock memory beyond its limit (`CAP_IPC_LOCK`).
-    pub may_lock_memory: bool,
-    /// The longest accept queue a listener may ask for (`net.core.somaxconn`).
-    pub accept_queue_max: Option<u64>,
-    /// The longest queue of half-open connections (`net.ipv4.tcp_max_syn_backlog`).
-    pub syn_queue_max: Option<u64>,
-    /// The ports an outgoing connection may use.
-    pub ports: Option<RangeInclusive<u16>>,
-    /// The processors this process may use.
-    pub cpus_allowed: Vec<u16>,
-    /// The processors that are online.
-    pub cpus_online: Vec<u16>,
-    /// The frequency governor of each allowed processor that has one.
-    pub governors: Vec<String>,
-    /// The mode of transparent huge pages: `always`, `madvise` or `never`.
-    pub huge_pages: Option<String>,
-    /// Tracked connections now and at most, if connection tracking is loaded.
-    pub conntrack: Option<(u64, u64)>,
-    /// Memory in all, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Memory that can be had without swapping, in bytes.
-    pub memory_available_bytes: Option<u64>,
-}
-
-impl Host {
-    /// Reads everything; what cannot be read is absent.
-    pub fn read() -> Self {
-        let status = text("/proc/self/status").unwrap_or_default();
-        let memory = text("/proc/meminfo").unwrap_or_default();
-        let cpus_allowed = field_text(&status, "Cpus_allowed_list:")
-            .map(cpu_list)
-            .unwrap_or_default();
-        Self {
-            kernel: KernelVersion::running().ok(),
-            io_uring_disabled: setting("/proc/sys/kernel/io_uring_disabled"),
-            files: Limit::read(Resource::Files).ok(),
-            files_ceiling: setting("/proc/sys/fs/nr_open"),
-            locked_memory: Limit::read(Resource::LockedMemory).ok(),
-            may_lock_memory: may_lock_memory(),
-            accept_queue_max: setting("/proc/sys/net/core/somaxconn"),
-            syn_queue_max: setting("/proc/sys/net/ipv4/tcp_max_syn_backlog"),
-            ports: text("/proc/sys/net/ipv4/ip_local_port_range")
-                .and_then(|text| port_range(&text)),
-            governors: governors(&cpus_allowed),
-            cpus_allowed,
-            cpus_online: text("/sys/devices/system/cpu/online")
-                .map(|list| cpu_list(&list))
-                .unwrap_or_default(),
-            huge_pages: text("/sys/kernel/mm/transparent_hugepage/enabled")
-                .and_then(|text| chosen(&text).map(str::to_owned)),
-            conntrack: setting("/proc/sys/net/netfilter/nf_conntrack_count")
-                .zip(setting("/proc/sys/net/netfilter/nf_conntrack_max")),
-            memory_bytes: field(&memory, "MemTotal:").map(|kib| kib * 1024),
-            memory_available_bytes: field(&memory, "MemAvailable:").map(|kib| kib * 1024),
-        }
-    }
+/// How large a page of memory is.
+pub(super) fn page_bytes() -> u64 {
+    // SAFETY: `sysconf` only reads a constant of the system.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
 }
 
 fn raw_limit(resource: Resource) -> io::Result<libc::rlimit> {
@@ -238,16 +173,6 @@ const fn number(resource: Resource) -> libc::__rlimit_resource_t {
     }
 }
 
-fn governors(cpus: &[u16]) -> Vec<String> {
-    cpus.iter()
-        .filter_map(|cpu| {
-            text(&format!(
-                "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
-            ))
-        })
-        .collect()
-}
-
 /// A file's text without the white space around it.
 fn text(path: &str) -> Option<String> {
     fs::read_to_string(path)
@@ -255,20 +180,15 @@ fn text(path: &str) -> Option<String> {
         .map(|text| text.trim().to_owned())
 }
 
-/// A file that holds one number.
-fn setting(path: &str) -> Option<u64> {
-    text(path)?.parse().ok()
-}
-
 /// What follows `name` on its line, in files of `name value` lines.
-fn field_text<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field_text<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.strip_prefix(name))
         .map(str::trim)
 }
 
 /// The number that follows `name` on its line; a unit after it is dropped.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     field_text(text, name)?
         .split_whitespace()
         .next()?
@@ -276,32 +196,8 @@ fn field(text: &str, name: &str) -> Option<u64> {
         .ok()
 }
 
-/// `32768\t60999`.
-fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
-    let (first, last) = text.split_once(char::is_whitespace)?;
-    Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-}
-
-/// `0-3,8,10-11`; what is not a number is left out.
-fn cpu_list(text: &str) -> Vec<u16> {
-    text.trim()
-        .split(',')
-        .filter_map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
-        })
-        .flatten()
-        .collect()
-}
-
-/// The word in brackets of `always [madvise] never`.
-fn chosen(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once('[')?;
-    Some(rest.split_once(']')?.0)
-}
-
 /// Whether `CAP_IPC_LOCK` (bit 14) is in a mask such as `000001ffffffffff`.
-fn has_ipc_lock(mask: &str) -> bool {
+pub(super) fn has_ipc_lock(mask: &str) -> bool {
     u64::from_str_radix(mask, 16).is_ok_and(|bits| bits & (1 << 14) != 0)
 }
 
@@ -373,13 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_ranges_and_choices_parse() {
-        assert_eq!(cpu_list("0-2,5,8-9\n"), [0, 1, 2, 5, 8, 9]);
-        assert_eq!(cpu_list(""), [0; 0]);
-        assert_eq!(port_range("32768\t60999"), Some(32768..=60999));
-        assert_eq!(port_range("32768"), None);
-        assert_eq!(chosen("always [madvise] never"), Some("madvise"));
-        assert_eq!(chosen("none"), None);
+    fn the_right_to_lock_memory_is_one_bit() {
         assert!(has_ipc_lock("000001ffffffffff"));
         assert!(!has_ipc_lock("0000000000000000"));
     }
@@ -409,9 +299,8 @@ mod tests {
 
     #[test]
     fn this_machine_answers() {
-        let host = Host::read();
-        assert!(host.kernel.is_some());
-        assert!(!host.cpus_allowed.is_empty());
+        assert!(KernelVersion::running().is_ok());
+        assert!(page_bytes().is_power_of_two());
         let usage = ProcessUsage::read().unwrap();
         assert!(usage.resident_bytes > 0.0);
         assert!(cpu_ns("self").unwrap() > 0);
