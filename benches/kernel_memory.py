@@ -20,6 +20,19 @@ UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+CONFIG = """
+[workers]
+cores = {workers}
+[control]
+bind = "127.0.0.1:0"
+access_log = "off"
+[listeners.a]
+bind = ["127.0.0.1:0"]
+[pools.a]
+backends = ["{backend}"]
+[[routes]]
+pool = "a"
+"""
 MESSAGE = b"\x82\xc0" + bytes(4) + bytes(64)
 # Peers wait with epoll, which Ringway does not, and whatever else runs has files and memory of its own.
 OF_OTHERS = ("eventpoll", "ep_head", "proc_inode", "anon_vma", "vm_area", "vma", "maple", "ext4", "buffer_head", "radix")
@@ -114,6 +127,17 @@ def resident(pid):
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 
+def at_rest(ringway, config, workers):
+    """Descriptors and resident memory of a Ringway that nobody talks to."""
+    with open(config, "w", encoding="ascii") as file:
+        file.write(CONFIG.format(workers=workers, backend="127.0.0.1:9"))
+    proxy, _ = started([ringway, "run", "-c", config], "metrics on ")
+    files = len(os.listdir(f"/proc/{proxy.pid}/fd"))
+    print(f"at rest with {workers} workers: {files} descriptors, {resident(proxy.pid) // 1024} KiB resident")
+    proxy.kill()
+    proxy.wait()
+
+
 def main():
     ringway = sys.argv[1]
     tunnels = int(sys.argv[2]) if len(sys.argv) > 2 else 9000
@@ -131,14 +155,13 @@ def main():
         one.close()
 
     echo, backend = started([ringway, "echo", "--bind", "127.0.0.1:0"], "echo-1 ")
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        config.write(
-            '[workers]\ncores = 1\n[control]\nbind = "127.0.0.1:0"\naccess_log = "off"\n'
-            f'[listeners.a]\nbind = ["127.0.0.1:0"]\n[pools.a]\nbackends = ["{backend}"]\n'
-            '[[routes]]\npool = "a"\n'
-        )
-        config.flush()
-        proxy, address = started([ringway, "run", "-c", config.name], "listening on ")
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "ringway.toml")
+        at_rest(ringway, config, 1)
+        at_rest(ringway, config, 2)
+        with open(config, "w", encoding="ascii") as file:
+            file.write(CONFIG.format(workers=1, backend=backend))
+        proxy, address = started([ringway, "run", "-c", config], "listening on ")
     host, port = address.split(" ")[0].rsplit(":", 1)
     held = [tunnel((host, int(port)))]
     settle()

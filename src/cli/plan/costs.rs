@@ -3,10 +3,9 @@
 
 use crate::limits::FILES_PER_TUNNEL;
 
-/// Kernel memory of one quiet socket with its file and its armed read. `benches/kernel_memory.py` takes it anew.
-pub(super) const KERNEL_SOCKET_BYTES: u64 = 4_500;
-/// Where that is from.
-pub(super) const KERNEL_SOCKET_FROM: &str = "benches/kernel_memory.py, Linux 6.18.44";
+/// Kernel memory of one quiet socket with its file and its armed read: 4,974 B with 9,000 tunnels and 4,927 B with 4,500
+/// (`benches/kernel_memory.py`, 2026-11-26, Linux 6.18.44), rounded up.
+pub(super) const KERNEL_SOCKET_BYTES: u64 = 5_000;
 /// A page for each socket that has anything waiting: the kernel charges buffers by pages.
 pub(super) const PAGE_BYTES: u64 = 4096;
 /// The buffers a socket begins with, receiving and sending: the second values of `tcp_rmem` and `tcp_wmem`
@@ -15,8 +14,9 @@ pub(super) const SOCKET_BUFFERS_BYTES: u64 = 128 * 1024 + 16 * 1024;
 /// A descriptor in the table of its process: a pointer; the table doubles when it is full, so twice that.
 pub(super) const DESCRIPTOR_BYTES: u64 = 2 * 8;
 
-/// Our memory of an idle tunnel in the clear: 0.44 KiB, 9,500 of them (README.md, 2026-11-22).
-pub(super) const TUNNEL_BYTES: u64 = 451;
+/// Our memory of an idle tunnel in the clear: 918 to 941 B resident (`benches/kernel_memory.py`, as above). README.md has
+/// 0.44 KiB, of an earlier build and by another way of counting.
+pub(super) const TUNNEL_BYTES: u64 = 941;
 /// What it takes more with a client over TLS: 1.25 KiB in all, 8,000 of them (ARCHITECTURE.md, TLS, 2026-11-26). That
 /// was with backends in the clear; a backend over TLS is taken to need as much again.
 pub(super) const TLS_SIDE_BYTES: u64 = 1_280 - TUNNEL_BYTES;
@@ -37,12 +37,15 @@ pub(super) const HANDSHAKE_NS: u64 = 40_600;
 /// What a full handshake over TLS takes more: 218 µs (ARCHITECTURE.md, TLS, 2026-11-26, an AMD EPYC).
 pub(super) const TLS_HANDSHAKE_NS: u64 = 218_000 - HANDSHAKE_NS;
 
-/// Descriptors of one worker but for its listeners and tunnels: rings, eventfds and what glommio opens.
-pub(super) const WORKER_FILES: u64 = 16;
+/// Descriptors of one worker but for its listeners and tunnels: rings, eventfds, what glommio opens. With one worker
+/// and one listener Ringway has 22 open, with two 32 (`benches/kernel_memory.py`, as above).
+pub(super) const WORKER_FILES: u64 = 9;
 /// Those of the process: standard streams, runtime, signals, log, control listener.
-pub(super) const PROCESS_FILES: u64 = 32;
-/// The program, the control thread and its runtime.
-pub(super) const PROCESS_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const PROCESS_FILES: u64 = 12;
+/// What a worker has resident at rest: 33,988 KiB with one and 42,688 KiB with two (the same).
+pub(super) const WORKER_BYTES: u64 = (42_688 - 33_988) * 1024;
+/// The program, the control thread and its runtime: what is left of the first number.
+pub(super) const PROCESS_BYTES: u64 = 33_988 * 1024 - WORKER_BYTES;
 
 /// What goes over the wire besides the payload: an Ethernet frame with its gap (38 bytes), IP (20) and TCP with time
 /// stamps (32), for each segment of 1,448 bytes, and a frame header of 8.

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::costs::{
-    DESCRIPTOR_BYTES, ECHO_NS, FRAME_HEADER_BYTES, HANDSHAKE_NS, KERNEL_SOCKET_BYTES,
-    KERNEL_SOCKET_FROM, PAGE_BYTES, PROCESS_BYTES, PROCESS_FILES, SEGMENT_BYTES,
-    SEGMENT_OVERHEAD_BYTES, SOCKET_BUFFERS_BYTES, TLS_HANDSHAKE_BYTES, TLS_HANDSHAKE_NS,
-    TLS_SIDE_BYTES, TLS_SIDE_NS, TUNNEL_BYTES, WORKER_FILES, at_length,
+    DESCRIPTOR_BYTES, ECHO_NS, FRAME_HEADER_BYTES, HANDSHAKE_NS, KERNEL_SOCKET_BYTES, PAGE_BYTES,
+    PROCESS_BYTES, PROCESS_FILES, SEGMENT_BYTES, SEGMENT_OVERHEAD_BYTES, SOCKET_BUFFERS_BYTES,
+    TLS_HANDSHAKE_BYTES, TLS_HANDSHAKE_NS, TLS_SIDE_BYTES, TLS_SIDE_NS, TUNNEL_BYTES, WORKER_BYTES,
+    WORKER_FILES, at_length,
 };
 use super::sum::Sum;
 use super::wish::Wish;
@@ -206,7 +206,6 @@ fn kernel_bytes(wish: &Wish, files: &Sum) -> Sum {
             "sockets of idle tunnels",
             wish.tunnels.saturating_mul(limits::FILES_PER_TUNNEL),
             KERNEL_SOCKET_BYTES,
-            KERNEL_SOCKET_FROM,
         )
         .with(
             "descriptor table",
@@ -235,12 +234,14 @@ fn our_bytes(wish: &Wish, workers: u64) -> Sum {
         .min(limits::FLOWS_MAX as u64)
         .saturating_mul(workers);
     let tls = u64::from(wish.tls.count() > 0);
+    let log_ring = limits::ACCESS_LOG_RECORDS_MAX as u64 * size_of::<Record>() as u64;
+    let ledger = limits::SLOT_ROWS_MAX as u64 * LEDGER_ROW_BYTES;
     Sum::default()
         .with(
             "idle tunnels",
             wish.tunnels,
             TUNNEL_BYTES,
-            "README.md, measured",
+            "benches/kernel_memory.py, measured",
         )
         .with(
             "TLS of idle tunnels",
@@ -274,16 +275,11 @@ fn our_bytes(wish: &Wish, workers: u64) -> Sum {
         )
         .with(
             "log rings",
-            workers * limits::ACCESS_LOG_RECORDS_MAX as u64,
-            size_of::<Record>() as u64,
+            workers,
+            log_ring,
             "limits::ACCESS_LOG_RECORDS_MAX",
         )
-        .with(
-            "ledgers",
-            workers * limits::SLOT_ROWS_MAX as u64,
-            LEDGER_ROW_BYTES,
-            "limits::SLOT_ROWS_MAX",
-        )
+        .with("ledgers", workers, ledger, "limits::SLOT_ROWS_MAX")
         .with(
             "counters of backends",
             flows,
@@ -291,10 +287,10 @@ fn our_bytes(wish: &Wish, workers: u64) -> Sum {
             "limits::FLOW_BYTES_MAX",
         )
         .with(
-            "the executor's own rings",
-            workers * EXECUTOR_RINGS,
-            limits::EXECUTOR_IO_BYTES as u64,
-            "limits::EXECUTOR_IO_BYTES",
+            "the rest of a worker",
+            workers,
+            WORKER_BYTES.saturating_sub(log_ring + ledger),
+            "at rest, measured, less its log ring and ledger",
         )
         .with(
             "slot table",
@@ -358,8 +354,6 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const LEDGER_ROW_BYTES: u64 = 8;
 /// A row of the slot table: a pair of cache lines.
 const SLOT_ROW_BYTES: u64 = 128;
-/// glommio keeps three for each executor.
-const EXECUTOR_RINGS: u64 = 3;
 /// Limits are written as round numbers, and with some room.
 const FILES_STEP: u64 = 65_536;
 const TUNNELS_STEP: u64 = 1024;
