@@ -123,6 +123,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "docs/balancing.md",
+        "docs/capacity.md",
         "docs/configuration.md",
         "docs/control.md",
         "docs/lexicon.md",
