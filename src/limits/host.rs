@@ -14,8 +14,6 @@ pub const FILES_PER_TUNNEL: u64 = 2;
 pub const QUEUE_WANTED: u64 = 4096;
 /// What one socket's buffer should be able to grow to: 100 Mbit/s over 80 ms are 1 MB under way.
 pub const SOCKET_BUFFER_WANTED: u64 = 1024 * 1024;
-/// The share of memory that socket buffers may take at most, in percent: over it they can starve all else.
-pub const TCP_MEMORY_PERCENT_MAX: u64 = 50;
 /// The share of the local ports that tunnels may take before TIME_WAIT matters, in percent: the rest is what was in use
 /// a minute ago.
 pub const PORTS_BUSY_PERCENT: u64 = 50;

@@ -22,12 +22,22 @@ impl Scene<'_> {
         self.tunnels.div_ceil(self.backends.max(1))
     }
 
-    pub(super) fn is_low_latency(&self) -> bool {
-        self.tuning.profile() == Profile::LowLatency
+    pub(super) fn is_for(&self, profile: Profile) -> bool {
+        self.tuning.profile() == profile
     }
 
     pub(super) fn apply(&self, script: Script) -> String {
         self.tuning.apply(script)
+    }
+
+    /// For what only these profiles of a script touch.
+    pub(super) fn apply_as_one_of(&self, script: Script, profiles: &[Profile]) -> String {
+        self.tuning.apply_as_one_of(script, profiles)
+    }
+
+    /// For what grows with the tunnels.
+    pub(super) fn apply_for_tunnels(&self, script: Script) -> String {
+        self.tuning.apply_for(script, self.tunnels)
     }
 
     /// The command that tunes one card for the processors that have a worker.

@@ -116,7 +116,22 @@ impl Tuning {
 
     /// The command that tunes one subject.
     pub(in crate::cli) fn apply(&self, script: Script) -> String {
-        let (folder, file, profile) = (self.folder, script.file(), self.profile.name());
+        self.apply_as(script, self.profile)
+    }
+
+    /// The same where only some profiles touch what is wrong: the one that was asked for, or else the first of them.
+    pub(in crate::cli) fn apply_as_one_of(&self, script: Script, profiles: &[Profile]) -> String {
+        let asked = profiles.iter().find(|profile| **profile == self.profile);
+        self.apply_as(script, *asked.or(profiles.first()).unwrap_or(&self.profile))
+    }
+
+    /// The same for so many tunnels.
+    pub(in crate::cli) fn apply_for(&self, script: Script, tunnels: u64) -> String {
+        format!("{} --tunnels {tunnels}", self.apply(script))
+    }
+
+    fn apply_as(&self, script: Script, profile: Profile) -> String {
+        let (folder, file, profile) = (self.folder, script.file(), profile.name());
         format!("sudo {folder}/{file} apply --profile {profile}")
     }
 

@@ -52,7 +52,7 @@ pub fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let tuning = Tuning::found(args.profile);
     let plan = Plan {
         shortfalls: shortfalls(&Host::read(), &wish, &need, &tuning),
-        tuning: commands(&tuning),
+        tuning: commands(&tuning, wish.tunnels),
         settings: settings(args, &wish, &need)?,
         wish,
         need,
@@ -97,9 +97,10 @@ fn settings(args: &PlanArgs, wish: &Wish, need: &Need) -> anyhow::Result<Vec<Wri
     Ok(files)
 }
 
-fn commands(tuning: &Tuning) -> Vec<String> {
-    let show = tuning.apply(Script::All) + " --dry-run";
-    vec![show, tuning.apply(Script::All)]
+/// First what would be done, then to do it.
+fn commands(tuning: &Tuning, tunnels: u64) -> Vec<String> {
+    let apply = tuning.apply_for(Script::All, tunnels);
+    vec![format!("{apply} --dry-run"), apply]
 }
 
 fn in_words(plan: &Plan) -> String {

@@ -18,6 +18,8 @@ pub struct Tcp {
     pub send_bytes: Option<[u64; 3]>,
     /// Whether a port in TIME_WAIT may be used again: 0 no, 1 yes, 2 on loopback only (`tcp_tw_reuse`).
     pub reuse_time_wait: Option<u64>,
+    /// Whether half-open connections beyond the queue get a cookie (`tcp_syncookies`); 0 is no.
+    pub syn_cookies: Option<u64>,
     /// What new connections control congestion with (`tcp_congestion_control`).
     pub congestion_control: Option<String>,
     /// Microseconds that a read polls the card for (`net.core.busy_read`).
@@ -34,6 +36,7 @@ impl Tcp {
             receive_bytes: tree.three("proc/sys/net/ipv4/tcp_rmem"),
             send_bytes: tree.three("proc/sys/net/ipv4/tcp_wmem"),
             reuse_time_wait: tree.number("proc/sys/net/ipv4/tcp_tw_reuse"),
+            syn_cookies: tree.number("proc/sys/net/ipv4/tcp_syncookies"),
             congestion_control: tree.text("proc/sys/net/ipv4/tcp_congestion_control"),
             busy_read_us: tree.number("proc/sys/net/core/busy_read"),
         }

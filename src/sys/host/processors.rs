@@ -9,7 +9,7 @@ pub struct IdleState {
     pub name: String,
     /// How long waking from it takes.
     pub exit_us: u64,
-    /// Whether it may be used.
+    /// Whether it may be used: it is not disabled, and waking takes no longer than the processor may need to resume.
     pub is_on: bool,
 }
 
@@ -18,14 +18,20 @@ impl IdleState {
         let Some(first) = cpus.first() else {
             return Vec::new();
         };
-        let folder = format!("sys/devices/system/cpu/cpu{first}/cpuidle");
+        let processor = format!("sys/devices/system/cpu/cpu{first}");
+        let folder = format!("{processor}/cpuidle");
+        // 0 stands for no bound.
+        let bound = tree.number(&format!("{processor}/power/pm_qos_resume_latency_us"));
+        let bound = bound.filter(|&micros| micros > 0).unwrap_or(u64::MAX);
         tree.names(&folder)
             .into_iter()
             .filter_map(|state| {
+                let exit_us = tree.number(&format!("{folder}/{state}/latency"))?;
+                let is_disabled = tree.number(&format!("{folder}/{state}/disable")) == Some(1);
                 Some(Self {
                     name: tree.text(&format!("{folder}/{state}/name"))?,
-                    exit_us: tree.number(&format!("{folder}/{state}/latency"))?,
-                    is_on: tree.number(&format!("{folder}/{state}/disable")) != Some(1),
+                    exit_us,
+                    is_on: !is_disabled && exit_us <= bound,
                 })
             })
             .collect()
@@ -111,6 +117,16 @@ mod tests {
             IdleState::read_all(&tree, &[2, 3]),
             [state("POLL", 0, true), state("C6", 133, false)]
         );
+        let bound = "sys/devices/system/cpu/cpu2/power/pm_qos_resume_latency_us";
+        fs::create_dir_all(root.path().join(bound).parent().unwrap()).unwrap();
+        fs::write(root.path().join(bound), "10").unwrap();
+        fs::write(
+            root.path()
+                .join("sys/devices/system/cpu/cpu2/cpuidle/state1/disable"),
+            "0",
+        )
+        .unwrap();
+        assert!(!IdleState::read_all(&tree, &[2])[1].is_on, "over the bound");
         assert_eq!(governors(&tree, &[2, 3]), ["powersave"]);
         let nodes = Node::read_all(&tree);
         assert_eq!(nodes.len(), 2);

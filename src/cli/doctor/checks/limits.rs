@@ -18,7 +18,7 @@ pub(super) fn open_files(scene: &Scene<'_>) -> Finding {
         };
         format!(
             "{}   # or, for this shell: {by_hand}",
-            scene.apply(Script::Limits)
+            scene.apply_for_tunnels(Script::Limits)
         )
     };
     Finding::ok(
@@ -52,7 +52,7 @@ pub(super) fn files_of_all(scene: &Scene<'_>) -> Finding {
     )
     .because("no limit of a process can go beyond them")
     .or_warn(least.is_none_or(|least| least >= wants), || {
-        scene.apply(Script::Limits)
+        scene.apply_for_tunnels(Script::Limits)
     })
 }
 
@@ -76,7 +76,7 @@ pub(super) fn locked_memory(scene: &Scene<'_>) -> Finding {
         let by_hand = by_hand("memlock", wants);
         format!(
             "{}   # or, for this shell: {by_hand}",
-            scene.apply(Script::Limits)
+            scene.apply_for_tunnels(Script::Limits)
         )
     })
 }

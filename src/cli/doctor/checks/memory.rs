@@ -1,9 +1,8 @@
 //! Memory, and what of it the kernel gives to sockets and tables.
 
 use super::{Finding, Scene, UNKNOWN, size};
-use crate::cli::doctor::tuning::Script;
+use crate::cli::doctor::tuning::{Profile, Script};
 use crate::cli::plan::{broadcast_bytes, idle_bytes};
-use crate::limits::TCP_MEMORY_PERCENT_MAX;
 
 pub(super) fn memory(scene: &Scene<'_>) -> Finding {
     let wants = idle_bytes(scene.tunnels);
@@ -22,26 +21,27 @@ pub(super) fn memory(scene: &Scene<'_>) -> Finding {
     })
 }
 
-/// What waits in the buffers of all sockets: enough for a message to everybody, and not all memory.
+/// What waits in the buffers of all sockets: enough for a message to everybody.
 pub(super) fn tcp_memory(scene: &Scene<'_>) -> Finding {
     let wants = broadcast_bytes(scene.tunnels);
     let most = scene.host.tcp.memory_bytes.map(|[_, _, most]| most);
-    let share = scene
-        .host
-        .memory_bytes
-        .map(|bytes| bytes / 100 * TCP_MEMORY_PERCENT_MAX);
-    let good = most.is_none_or(|most| most >= wants && share.is_none_or(|share| most <= share));
     Finding::ok(
         "TCP memory",
-        most.map_or_else(|| UNKNOWN.to_owned(), |most| format!("{} at most", size(most))),
+        most.map_or_else(
+            || UNKNOWN.to_owned(),
+            |most| format!("{} at most", size(most)),
+        ),
         format!(
-            "{} for a message to all of {} tunnels, and under {TCP_MEMORY_PERCENT_MAX} % of memory (net.ipv4.tcp_mem)",
+            "{} for a message to all of {} tunnels (net.ipv4.tcp_mem)",
             size(wants),
             scene.tunnels
         ),
     )
     .because("over it the kernel drops what arrives and shrinks every window")
-    .or_warn(good, || scene.apply(Script::TcpMemory))
+    .or_warn(most.is_none_or(|most| most >= wants), || {
+        // A quarter of the memory; low-latency keeps what is there.
+        scene.apply_as_one_of(Script::TcpMemory, &[Profile::ManyIdle, Profile::Throughput])
+    })
 }
 
 /// `always` rounds the sparse heaps of idle tunnels up to 2 MiB pages.
@@ -49,7 +49,9 @@ pub(super) fn huge_pages(scene: &Scene<'_>) -> Finding {
     let found = scene.host.huge_pages.as_deref();
     Finding::ok("huge pages", found.unwrap_or(UNKNOWN), "madvise or never")
         .because("with always the sparse heaps of idle tunnels are rounded up to 2 MiB pages")
-        .or_warn(found != Some("always"), || scene.apply(Script::HugePages))
+        .or_warn(found != Some("always"), || {
+            scene.apply_as_one_of(Script::HugePages, &[Profile::ManyIdle, Profile::LowLatency])
+        })
 }
 
 pub(super) fn conntrack(scene: &Scene<'_>) -> Finding {
@@ -67,7 +69,7 @@ pub(super) fn conntrack(scene: &Scene<'_>) -> Finding {
     .or_warn(max >= wants, || {
         format!(
             "{}   # or, if they must be tracked: sudo sysctl -w net.netfilter.nf_conntrack_max={wants}",
-            scene.apply(Script::Conntrack)
+            scene.apply_for_tunnels(Script::Conntrack)
         )
     })
 }

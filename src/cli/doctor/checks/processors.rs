@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, Scene, listed};
-use crate::cli::doctor::tuning::Script;
+use crate::cli::doctor::tuning::{Profile, Script};
 use crate::limits::DEEP_SLEEP_US;
 
 /// A note, never a complaint: what a guest cannot see or set.
@@ -44,12 +44,16 @@ pub(super) fn governor(scene: &Scene<'_>) -> Finding {
     } else {
         distinct.iter().copied().collect::<Vec<_>>().join(", ")
     };
-    Finding::ok("frequency governor", found, "performance")
-        .because("a core that mostly waits is clocked down, and each message finds it slow")
-        .or_warn(
-            distinct.iter().all(|governor| *governor == "performance"),
-            || scene.apply(Script::Cpu),
-        )
+    // Tunnels that are quiet leave time for a slow clock, and its power may be saved.
+    let good = scene.is_for(Profile::ManyIdle)
+        || distinct.iter().all(|governor| *governor == "performance");
+    Finding::ok(
+        "frequency governor",
+        found,
+        "performance, but for many idle tunnels",
+    )
+    .because("a core that mostly waits is clocked down, and each message finds it slow")
+    .or_warn(good, || scene.apply(Script::Cpu))
 }
 
 /// Sleeps from which waking takes long; they matter where every microsecond does.
@@ -67,7 +71,7 @@ pub(super) fn sleeps(scene: &Scene<'_>) -> Finding {
         (false, true) => "shallow only".to_owned(),
         (false, false) => deep.join(", "),
     };
-    let good = deep.is_empty() || !scene.is_low_latency();
+    let good = deep.is_empty() || !scene.is_for(Profile::LowLatency);
     Finding::ok(
         "idle states",
         found,
@@ -101,6 +105,9 @@ pub(super) fn irqbalance(scene: &Scene<'_>) -> Finding {
     Finding::ok("irqbalance", found, "stopped, where cards have queues")
         .because("it moves the card's interrupts away from the workers that they belong to")
         .or_warn(!(scene.host.has_irqbalance && matters), || {
-            scene.apply(Script::Irq)
+            format!(
+                "sudo systemctl disable --now irqbalance && {}",
+                scene.apply(Script::Irq)
+            )
         })
 }

@@ -1,25 +1,40 @@
 //! Queues, ports and what is set for each TCP socket.
 
 use super::{Finding, Scene, UNKNOWN, number, size};
-use crate::cli::doctor::tuning::Script;
+use crate::cli::doctor::tuning::{Profile, Script};
 use crate::limits::{PORTS_BUSY_PERCENT, QUEUE_WANTED, SOCKET_BUFFER_WANTED, WIDEST_PORTS};
 
 pub(super) fn accept_queue(scene: &Scene<'_>) -> Finding {
     let found = scene.host.accept_queue_max;
-    queue(scene, "accept queue", found, "net.core.somaxconn")
+    Finding::ok(
+        "accept queue",
+        number(found),
+        format!("{QUEUE_WANTED} (net.core.somaxconn)"),
+    )
+    .because("a storm of reconnects waits there; what does not fit is dropped and comes back a second later")
+    .or_warn(found.is_none_or(|found| found >= QUEUE_WANTED), || {
+        scene.apply(Script::Sockets)
+    })
 }
 
+/// With cookies the queue of half-open connections is as long as the accept queue, whatever its own setting says, and
+/// what does not fit is answered all the same.
 pub(super) fn syn_queue(scene: &Scene<'_>) -> Finding {
-    let found = scene.host.syn_queue_max;
-    queue(scene, "SYN queue", found, "net.ipv4.tcp_max_syn_backlog")
-}
-
-fn queue(scene: &Scene<'_>, check: &str, found: Option<u64>, setting: &str) -> Finding {
-    Finding::ok(check, number(found), format!("{QUEUE_WANTED} ({setting})"))
-        .because("a storm of reconnects waits there; what does not fit is dropped and comes back a second later")
-        .or_warn(found.is_none_or(|found| found >= QUEUE_WANTED), || {
-            scene.apply(Script::Sockets)
-        })
+    let queue = scene.host.syn_queue_max;
+    let cookies = match scene.host.tcp.syn_cookies {
+        None => String::new(),
+        Some(0) => ", without cookies".to_owned(),
+        Some(_) => ", with cookies".to_owned(),
+    };
+    let good =
+        scene.host.tcp.syn_cookies != Some(0) || queue.is_none_or(|length| length >= QUEUE_WANTED);
+    Finding::ok(
+        "SYN queue",
+        number(queue) + &cookies,
+        format!("cookies (net.ipv4.tcp_syncookies = 1), or {QUEUE_WANTED} (tcp_max_syn_backlog)"),
+    )
+    .because("a flood of half-open connections would keep clients out")
+    .or_warn(good, || scene.apply(Script::Sockets))
 }
 
 /// A tunnel needs a local port of its own for each backend address and each source address.
@@ -43,14 +58,14 @@ pub(super) fn ports(scene: &Scene<'_>) -> Finding {
         .because("a tunnel takes a port for each backend and source address; without one a client gets 503")
         .or_warn(count >= per_backend, || {
             let widest = u64::from(WIDEST_PORTS) * scene.sources;
+            let widen = scene.apply_as_one_of(Script::Ports, &[Profile::ManyIdle]);
             if per_backend <= widest {
-                return scene.apply(Script::Ports);
+                return widen;
             }
             let sources = per_backend.div_ceil(WIDEST_PORTS.into());
             let backends = scene.tunnels.div_ceil(widest);
             format!(
-                "{}   # and dial from {sources} source addresses, or spread the tunnels over {backends} backend addresses or ports",
-                scene.apply(Script::Ports)
+                "{widen}   # and dial from {sources} source addresses, or spread the tunnels over {backends} backend addresses or ports"
             )
         })
 }
@@ -96,7 +111,8 @@ pub(super) fn buffers(scene: &Scene<'_>) -> Finding {
     )
     .because("on a long way the buffer bounds the rate of one connection")
     .or_warn(enough(receive) && enough(send), || {
-        scene.apply(Script::TcpMemory)
+        // The others keep what is there, or only lower it.
+        scene.apply_as_one_of(Script::TcpMemory, &[Profile::Throughput])
     })
 }
 
@@ -110,31 +126,24 @@ pub(super) fn congestion_control(scene: &Scene<'_>) -> Finding {
     )
     .because("the older ones take minutes to fill a long, fast way again after a loss")
     .or_warn(found.is_none_or(|found| good.contains(&found)), || {
-        scene.apply(Script::Congestion)
+        scene.apply_as_one_of(
+            Script::Congestion,
+            &[Profile::Throughput, Profile::LowLatency],
+        )
     })
 }
 
-/// Polling the card spares an interrupt's wait and costs a processor.
+/// A ring polls only for programs that register for it, so these settings only cost.
 pub(super) fn busy_polling(scene: &Scene<'_>) -> Finding {
     let found = scene.host.tcp.busy_read_us;
-    let (wants, why) = if scene.is_low_latency() {
-        (
-            "on, for low latency (net.core.busy_read)",
-            "a read that polls the card need not wait for its interrupt",
-        )
-    } else {
-        (
-            "off, but for low latency (net.core.busy_read)",
-            "it burns processor time while nobody talks",
-        )
-    };
     let text = match found {
         None => UNKNOWN.to_owned(),
         Some(0) => "off".to_owned(),
         Some(micros) => format!("{micros} µs"),
     };
-    let good = found.is_none_or(|micros| (micros > 0) == scene.is_low_latency());
-    Finding::ok("busy polling", text, wants)
-        .because(why)
-        .or_warn(good, || scene.apply(Script::BusyPoll))
+    Finding::ok("busy polling", text, "off (net.core.busy_read = 0)")
+        .because("each receive that is armed on a quiet socket would poll the card first")
+        .or_warn(found.is_none_or(|micros| micros == 0), || {
+            scene.apply(Script::BusyPoll)
+        })
 }

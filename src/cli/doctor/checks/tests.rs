@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -34,7 +35,8 @@ const GOOD: &[(&str, &str)] = &[
     ("proc/sys/fs/file-max", "9223372036854775807"),
     ("proc/sys/net/core/somaxconn", "4096"),
     ("proc/sys/net/core/busy_read", "0"),
-    ("proc/sys/net/ipv4/tcp_max_syn_backlog", "4096"),
+    ("proc/sys/net/ipv4/tcp_max_syn_backlog", "2048"),
+    ("proc/sys/net/ipv4/tcp_syncookies", "1"),
     ("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999"),
     ("proc/sys/net/ipv4/tcp_tw_reuse", "2"),
     ("proc/sys/net/ipv4/tcp_mem", "187500 250000 375000"),
@@ -143,32 +145,30 @@ const BAD: &[Bad] = &[
     bad("kernel", &[("proc/sys/kernel/osrelease", "6.11")], "6.11", "linux-image"),
     bad("io_uring", &[("proc/sys/kernel/io_uring_disabled", "2")], "forbidden", "kernel.io_uring_disabled=0").fails(),
     bad("io_uring", &[("proc/sys/kernel/io_uring_disabled", "1")], "one group", "kernel.io_uring_disabled=0"),
-    bad("open files", &[(LIMITS, LOW_LIMITS)], "1024, may rise to 4096", "sudo tuning/limits.sh apply --profile many-idle   # or, for this shell: sudo prlimit --pid $$ --nofile=21024:21024"),
+    bad("open files", &[(LIMITS, LOW_LIMITS)], "1024, may rise to 4096", "sudo tuning/limits.sh apply --profile many-idle --tunnels 10000   # or, for this shell: sudo prlimit --pid $$ --nofile=21024:21024"),
     bad("open files", &[(LIMITS, "Max open files  64  64  files\n")], "64", "limits.sh apply").fails(),
     bad("open files", &[(LIMITS, LOW_LIMITS), ("proc/sys/fs/nr_open", "8192")], "1024", "sudo sysctl -w fs.nr_open=21024 && sudo prlimit"),
     bad("files of the system", &[("proc/sys/fs/file-max", "20000")], "fs.file-max 20000", "limits.sh apply"),
     bad("files of the system", &[("proc/sys/fs/nr_open", "20000")], "fs.nr_open 20000", "limits.sh apply"),
-    bad("locked memory", &[(LIMITS, LOW_LIMITS)], "1 KiB, may rise to 4 KiB", "limits.sh apply --profile many-idle   # or, for this shell: sudo prlimit --pid $$ --memlock=786432:786432").fails(),
+    bad("locked memory", &[(LIMITS, LOW_LIMITS)], "1 KiB, may rise to 4 KiB", "limits.sh apply --profile many-idle --tunnels 10000   # or, for this shell: sudo prlimit --pid $$ --memlock=786432:786432").fails(),
     bad("accept queue", &[("proc/sys/net/core/somaxconn", "128")], "128", "sudo tuning/sockets.sh apply --profile many-idle"),
-    bad("SYN queue", &[("proc/sys/net/ipv4/tcp_max_syn_backlog", "512")], "512", "sockets.sh apply"),
+    bad("SYN queue", &[("proc/sys/net/ipv4/tcp_max_syn_backlog", "512"), ("proc/sys/net/ipv4/tcp_syncookies", "0")], "512, without cookies", "sockets.sh apply"),
     bad("local ports", &[("proc/sys/net/ipv4/ip_local_port_range", "1000 1100")], "101", "sudo tuning/ports.sh apply"),
     bad("TIME_WAIT", &[("proc/sys/net/ipv4/tcp_tw_reuse", "0")], "never", "ports.sh apply"),
     bad("TIME_WAIT", &[("proc/sys/net/ipv4/ip_local_port_range", "1000 20000")], "loopback only", "ports.sh apply"),
-    bad("socket buffers", &[("proc/sys/net/ipv4/tcp_rmem", "4096 65536 65536")], "receive 64 KiB", "tcp-memory.sh apply"),
-    bad("socket buffers", &[("proc/sys/net/ipv4/tcp_wmem", "4096 65536 65536")], "send 64 KiB", "tcp-memory.sh apply"),
-    bad("congestion control", &[("proc/sys/net/ipv4/tcp_congestion_control", "reno")], "reno", "congestion.sh apply"),
+    bad("socket buffers", &[("proc/sys/net/ipv4/tcp_rmem", "4096 65536 65536")], "receive 64 KiB", "tcp-memory.sh apply --profile throughput"),
+    bad("socket buffers", &[("proc/sys/net/ipv4/tcp_wmem", "4096 65536 65536")], "send 64 KiB", "tcp-memory.sh apply --profile throughput"),
+    bad("congestion control", &[("proc/sys/net/ipv4/tcp_congestion_control", "reno")], "reno", "congestion.sh apply --profile throughput"),
     bad("busy polling", &[("proc/sys/net/core/busy_read", "50")], "50 µs", "busy-poll.sh apply --profile many-idle"),
-    bad("busy polling", &[], "off", "busy-poll.sh apply --profile low-latency").in_low_latency(),
     bad("memory", &[("proc/meminfo", "MemAvailable: 1024 kB\n")], "1 MiB", "ringway plan"),
     bad("TCP memory", &[("proc/sys/net/ipv4/tcp_mem", "1 2 3")], "at most", "tcp-memory.sh apply"),
-    bad("TCP memory", &[("proc/sys/net/ipv4/tcp_mem", "1 2 9000000")], "34 GiB at most", "tcp-memory.sh apply"),
     bad("huge pages", &[("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never")], "always", "hugepages.sh apply"),
-    bad("connection tracking", &[("proc/sys/net/netfilter/nf_conntrack_max", "20")], "10 of 20", "sudo tuning/conntrack.sh apply --profile many-idle   # or, if they must be tracked: sudo sysctl -w net.netfilter.nf_conntrack_max=20010"),
+    bad("connection tracking", &[("proc/sys/net/netfilter/nf_conntrack_max", "20")], "10 of 20", "sudo tuning/conntrack.sh apply --profile many-idle --tunnels 10000   # or, if they must be tracked: sudo sysctl -w net.netfilter.nf_conntrack_max=20010"),
     bad("processors", &[("proc/self/status", "Cpus_allowed_list: 1\n")], "1 allowed of 2", "taskset -acp 0,1 $$"),
-    bad("frequency governor", &[("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave")], "performance, powersave", "cpu.sh apply"),
+    bad("frequency governor", &[("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave")], "performance, powersave", "cpu.sh apply --profile low-latency").in_low_latency(),
     bad("idle states", &[("sys/devices/system/cpu/cpu0/cpuidle/state1/name", "C6"), ("sys/devices/system/cpu/cpu0/cpuidle/state1/latency", "133")], "C6 (133 µs to wake)", "cpu.sh apply --profile low-latency").in_low_latency(),
     bad("NUMA balancing", &[("proc/sys/kernel/numa_balancing", "1")], "on, 2 nodes", "numa.sh apply"),
-    bad("irqbalance", &[("proc/8/comm", "irqbalance")], "runs", "irq.sh apply"),
+    bad("irqbalance", &[("proc/8/comm", "irqbalance")], "runs", "sudo systemctl disable --now irqbalance && sudo tuning/irq.sh apply"),
     bad("eth0 queues", &[("proc/self/status", "Cpus_allowed_list: 0-3\n")], "2", "sudo tuning/nic.sh apply --profile many-idle --interface eth0 --cores 0,1,2,3"),
     bad("eth0 RPS", &[("sys/class/net/eth0/queues/rx-1/rps_cpus", "3")], "on for 1 of 2", "nic.sh apply"),
     bad("eth0 interrupts", &[("proc/irq/41/smp_affinity_list", "0")], "2 on processors 0", "sudo tuning/irq.sh apply --profile many-idle --interface eth0 --cores 0,1"),
@@ -251,7 +251,11 @@ fn the_scripts_that_are_named_are_those_that_there_are() {
                 "tuning/{name} is named and not there"
             );
         }
-        let is_script = |path: &&PathBuf| path.extension().is_some_and(|end| end == "sh");
+        // What the scripts share is sourced, and cannot be run.
+        let is_script = |path: &&PathBuf| {
+            path.extension().is_some_and(|end| end == "sh")
+                && path.metadata().unwrap().permissions().mode() & 0o111 != 0
+        };
         for path in paths.iter().filter(is_script) {
             let name = path.file_name().unwrap().to_str().unwrap();
             assert!(known.contains(name), "no check names tuning/{name}");
