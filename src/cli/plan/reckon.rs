@@ -206,6 +206,7 @@ fn kernel_bytes(wish: &Wish, files: &Sum) -> Sum {
             "sockets of idle tunnels",
             wish.tunnels.saturating_mul(limits::FILES_PER_TUNNEL),
             KERNEL_SOCKET_BYTES,
+            "benches/kernel_memory.py, measured",
         )
         .with(
             "descriptor table",

@@ -214,14 +214,14 @@ fn any_wish() -> impl Strategy<Value = Wish> {
         0..=limits::PLAN_MESSAGE_BYTES_MAX,
         0..=limits::PLAN_CONNECT_RATE_MAX,
     );
-    let sides = [
+    let sides = vec![
         TlsSides::None,
         TlsSides::Clients,
         TlsSides::Backends,
         TlsSides::Both,
     ];
     let settled = (
-        proptest::sample::select(&sides[..]),
+        proptest::sample::select(sides),
         proptest::option::of(1..=limits::PLAN_SOURCES_MAX),
         1..=65_535_u64,
         proptest::option::of(1..=1024_u64),
