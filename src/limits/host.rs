@@ -14,7 +14,7 @@ pub const FILES_PER_TUNNEL: u64 = 2;
 pub const QUEUE_WANTED: u64 = 4096;
 /// What one socket's buffer should be able to grow to: 100 Mbit/s over 80 ms are 1 MB under way.
 pub const SOCKET_BUFFER_WANTED: u64 = 1024 * 1024;
-/// The share of the local ports that tunnels may take before TIME_WAIT matters, in percent: the rest is what was in use
+/// The share of the local ports that tunnels may take before `TIME_WAIT` matters, in percent: the rest is what was in use
 /// a minute ago.
 pub const PORTS_BUSY_PERCENT: u64 = 50;
 /// A sleep that takes longer to wake from is deep. The shallow ones of today's processors take 1 to 10 µs.

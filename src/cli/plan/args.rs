@@ -47,7 +47,7 @@ pub struct PlanArgs {
     /// How many source addresses tunnels are dialled from. Without it, as many as are needed.
     #[arg(long, value_name = "NUMBER", value_parser = within(1, limits::PLAN_SOURCES_MAX))]
     pub source_addresses: Option<u64>,
-    /// Local ports of one source address (net.ipv4.ip_local_port_range); this is what Linux begins with.
+    /// Local ports of one source address (`net.ipv4.ip_local_port_range`); this is what Linux begins with.
     #[arg(long, default_value = "32768-60999", value_name = "FIRST-LAST", value_parser = port_range)]
     pub ports: RangeInclusive<u16>,
     /// How many cores get a worker. Without it, as the configuration says, or as many as are needed.
@@ -239,7 +239,7 @@ mod tests {
         let args = PlanArgs::of(&["--tunnels", "1000", "-c", file]);
         let config = args.configuration().unwrap().unwrap();
         let wish = args.wish(Some(&config));
-        assert_eq!((wish.backends, wish.listener_addresses), (7, 2));
+        assert_eq!((wish.backends, wish.listener_addresses), (7, 3));
         let args = PlanArgs::of(&["--tunnels", "1000", "-c", file, "--backends", "3"]);
         assert_eq!(args.wish(Some(&config)).backends, 3);
     }

@@ -229,70 +229,8 @@ fn kernel_bytes(wish: &Wish, files: &Sum) -> Sum {
 }
 
 fn our_bytes(wish: &Wish, workers: u64) -> Sum {
-    let slow = slow_readers(wish);
-    let flows = wish
-        .backends
-        .min(limits::FLOWS_MAX as u64)
-        .saturating_mul(workers);
-    let tls = u64::from(wish.tls.count() > 0);
-    let log_ring = limits::ACCESS_LOG_RECORDS_MAX as u64 * size_of::<Record>() as u64;
-    let ledger = limits::SLOT_ROWS_MAX as u64 * LEDGER_ROW_BYTES;
-    Sum::default()
-        .with(
-            "idle tunnels",
-            wish.tunnels,
-            TUNNEL_BYTES,
-            "benches/kernel_memory.py, measured",
-        )
-        .with(
-            "TLS of idle tunnels",
-            wish.tunnels.saturating_mul(wish.tls.count()),
-            TLS_SIDE_BYTES,
-            "ARCHITECTURE.md, measured",
-        )
-        .with(
-            "queues of slow readers",
-            slow,
-            u64::from(limits::OUTBOX_HIGH_BYTES) + u64::from(limits::RECEIVE_TURN_BYTES),
-            "limits::OUTBOX_HIGH_BYTES and one turn",
-        )
-        .with(
-            "receive buffers",
-            workers,
-            wish.receive_bytes,
-            "their number times their size",
-        )
-        .with(
-            "heads of handshakes",
-            workers.saturating_mul(wish.handshakes_max),
-            limits::HEAD_BYTES_MAX as u64,
-            "limits::HEAD_BYTES_MAX, in a storm",
-        )
-        .with(
-            "TLS handshakes",
-            workers * tls * limits::TLS_HANDSHAKES_AT_ONCE,
-            TLS_HANDSHAKE_BYTES,
-            "limits::TLS_HANDSHAKES_AT_ONCE",
-        )
-        .with(
-            "log rings",
-            workers,
-            log_ring,
-            "limits::ACCESS_LOG_RECORDS_MAX",
-        )
-        .with("ledgers", workers, ledger, "limits::SLOT_ROWS_MAX")
-        .with(
-            "counters of backends",
-            flows,
-            limits::FLOW_BYTES_MAX as u64,
-            "limits::FLOW_BYTES_MAX",
-        )
-        .with(
-            "the rest of a worker",
-            workers,
-            WORKER_BYTES.saturating_sub(log_ring + ledger),
-            "at rest, measured, less its log ring and ledger",
-        )
+    let of_tunnels = with_tunnels(Sum::default(), wish);
+    with_workers(of_tunnels, wish, workers)
         .with(
             "slot table",
             limits::SLOT_ROWS_MAX as u64,
@@ -305,6 +243,75 @@ fn our_bytes(wish: &Wish, workers: u64) -> Sum {
             PROCESS_BYTES,
             "program, control thread, runtime",
         )
+}
+
+fn with_tunnels(sum: Sum, wish: &Wish) -> Sum {
+    sum.with(
+        "idle tunnels",
+        wish.tunnels,
+        TUNNEL_BYTES,
+        "benches/kernel_memory.py, measured",
+    )
+    .with(
+        "TLS of idle tunnels",
+        wish.tunnels.saturating_mul(wish.tls.count()),
+        TLS_SIDE_BYTES,
+        "ARCHITECTURE.md, measured",
+    )
+    .with(
+        "queues of slow readers",
+        slow_readers(wish),
+        u64::from(limits::OUTBOX_HIGH_BYTES) + u64::from(limits::RECEIVE_TURN_BYTES),
+        "limits::OUTBOX_HIGH_BYTES and one turn",
+    )
+}
+
+/// What each worker has, whatever it carries. Handshakes are counted as a storm would have them.
+fn with_workers(sum: Sum, wish: &Wish, workers: u64) -> Sum {
+    let flows = wish
+        .backends
+        .min(limits::FLOWS_MAX as u64)
+        .saturating_mul(workers);
+    let tls = u64::from(wish.tls.count() > 0);
+    let log_ring = limits::ACCESS_LOG_RECORDS_MAX as u64 * size_of::<Record>() as u64;
+    let ledger = limits::SLOT_ROWS_MAX as u64 * LEDGER_ROW_BYTES;
+    sum.with(
+        "receive buffers",
+        workers,
+        wish.receive_bytes,
+        "their number times their size",
+    )
+    .with(
+        "heads of handshakes",
+        workers.saturating_mul(wish.handshakes_max),
+        limits::HEAD_BYTES_MAX as u64,
+        "limits::HEAD_BYTES_MAX, in a storm",
+    )
+    .with(
+        "TLS handshakes",
+        workers * tls * limits::TLS_HANDSHAKES_AT_ONCE,
+        TLS_HANDSHAKE_BYTES,
+        "limits::TLS_HANDSHAKES_AT_ONCE",
+    )
+    .with(
+        "log rings",
+        workers,
+        log_ring,
+        "limits::ACCESS_LOG_RECORDS_MAX",
+    )
+    .with("ledgers", workers, ledger, "limits::SLOT_ROWS_MAX")
+    .with(
+        "counters of backends",
+        flows,
+        limits::FLOW_BYTES_MAX as u64,
+        "limits::FLOW_BYTES_MAX",
+    )
+    .with(
+        "the rest of a worker",
+        workers,
+        WORKER_BYTES.saturating_sub(log_ring + ledger),
+        "at rest, measured, less its log ring and ledger",
+    )
 }
 
 fn network(wish: &Wish, messages_per_second: u64) -> Network {

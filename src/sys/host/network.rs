@@ -16,7 +16,7 @@ pub struct Tcp {
     pub receive_bytes: Option<[u64; 3]>,
     /// The send buffer of one socket, in bytes (`tcp_wmem`).
     pub send_bytes: Option<[u64; 3]>,
-    /// Whether a port in TIME_WAIT may be used again: 0 no, 1 yes, 2 on loopback only (`tcp_tw_reuse`).
+    /// Whether a port in `TIME_WAIT` may be used again: 0 no, 1 yes, 2 on loopback only (`tcp_tw_reuse`).
     pub reuse_time_wait: Option<u64>,
     /// Whether half-open connections beyond the queue get a cookie (`tcp_syncookies`); 0 is no.
     pub syn_cookies: Option<u64>,
