@@ -196,6 +196,16 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
 }
 
 #[cfg(test)]
+impl PlanArgs {
+    /// As they are typed.
+    pub(super) fn of(flags: &[&str]) -> Self {
+        use clap::{Command, FromArgMatches as _};
+        let command = Self::augment_args(Command::new("plan").no_binary_name(true));
+        Self::from_arg_matches(&command.get_matches_from(flags)).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -249,15 +259,5 @@ mod tests {
         let args = PlanArgs::of(&["--tunnels", "1000", "-c", "no-such-file.toml"]);
         let error = args.configuration().unwrap_err();
         assert!(format!("{error:#}").contains("ringway check -c no-such-file.toml"));
-    }
-}
-
-#[cfg(test)]
-impl PlanArgs {
-    /// As they are typed.
-    pub(super) fn of(flags: &[&str]) -> Self {
-        use clap::{Command, FromArgMatches as _};
-        let command = Self::augment_args(Command::new("plan").no_binary_name(true));
-        Self::from_arg_matches(&command.get_matches_from(flags)).unwrap()
     }
 }

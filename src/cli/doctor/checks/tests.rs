@@ -223,7 +223,7 @@ fn every_check_that_a_machine_can_fail_is_seen_to_fail() {
 /// The scripts that a fix names.
 fn scripts_in(fix: &str) -> Vec<String> {
     fix.split_whitespace()
-        .filter(|word| word.ends_with(".sh"))
+        .filter(|word| Path::new(word).extension().is_some_and(|end| end == "sh"))
         .map(|word| word.rsplit('/').next().unwrap().to_owned())
         .collect()
 }
