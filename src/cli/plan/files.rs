@@ -99,13 +99,13 @@ fn sysctl(wish: &Wish, need: &Need, ports: &str) -> String {
          fs.file-max = {}\n\
          # A storm of reconnects waits there.\n\
          net.core.somaxconn = {}\n\
-         net.ipv4.tcp_max_syn_backlog = {}\n\
+         # With cookies the queue of half-open connections is as long.\n\
+         net.ipv4.tcp_syncookies = 1\n\
          # Local ports: {} % of those of {} source addresses are taken.\n\
          net.ipv4.ip_local_port_range = {ports}\n",
         wish.tunnels,
         settings.files_limit.max(FILES_CEILING),
         settings.files_of_all,
-        limits::QUEUE_WANTED,
         limits::QUEUE_WANTED,
         need.ports.used_percent,
         need.ports.source_addresses,
