@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::secret::Token;
 use crate::fleet::{
     Caps, ClientCertRules, EjectionRules, Fates, FirstMessage, FrameRules, Hashing, HostPattern,
-    PolicyKind, PoolId, RetryBudget, Sticky, WaitingRoom, Weight,
+    PolicyKind, PoolId, RetryBudget, SourceAddresses, Sticky, WaitingRoom, Weight,
 };
 use crate::health::ProbeSettings;
 use crate::limits;
@@ -174,6 +174,8 @@ pub struct PoolSettings {
     pub backends: Vec<BackendSettings>,
     /// Names whose addresses join them.
     pub names: Vec<NameSettings>,
+    /// Where they are dialled from.
+    pub source_addresses: SourceAddresses,
     /// How long one backend may take to accept a connection.
     pub connect_timeout: Duration,
     /// How many others are tried after the first.
@@ -243,6 +245,7 @@ impl PoolSettings {
             sticky: None,
             backends,
             names: Vec::new(),
+            source_addresses: SourceAddresses::default(),
             connect_timeout: limits::CONNECT_TIMEOUT.default,
             connect_tries: limits::CONNECT_TRIES.default,
             answer_timeout: limits::ANSWER_TIMEOUT.default,

@@ -212,6 +212,7 @@ fn pool(
     let pool = Pool {
         hashing: settings.hashing.clone(),
         sticky: settings.sticky.clone(),
+        source_addresses: settings.source_addresses.clone(),
         connect_tries_max: 1 + settings.connect_tries,
         connect_timeout: settings.connect_timeout,
         answer_timeout: settings.answer_timeout,

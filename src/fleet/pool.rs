@@ -8,6 +8,7 @@ use super::ids::{BackendId, PoolId, Weight};
 use super::key::HashKey;
 use super::maglev::Maglev;
 use super::rules::{Caps, EjectionRules, Fates, RetryBudget, WaitingRoom};
+use super::source_addresses::SourceAddresses;
 use super::sticky::{Alias, Aliases, Sticky};
 use crate::limits;
 use crate::sync::Arc;
@@ -182,6 +183,8 @@ pub struct Pool {
     pub aliases: Aliases,
     /// Who can be chosen.
     pub backends: Members,
+    /// Where its backends are dialled from.
+    pub source_addresses: SourceAddresses,
     /// How many backends one client may be tried on: the first and the others after it. At least 1, at
     /// most [`CONNECT_TRIES_MAX`](crate::limits::CONNECT_TRIES_MAX).
     pub connect_tries_max: u8,
@@ -230,6 +233,7 @@ impl Pool {
             sticky: None,
             aliases: Aliases::default(),
             backends,
+            source_addresses: SourceAddresses::default(),
             connect_tries_max: 1 + limits::CONNECT_TRIES.default,
             connect_timeout: limits::CONNECT_TIMEOUT.default,
             answer_timeout: limits::ANSWER_TIMEOUT.default,

@@ -125,6 +125,8 @@ const fn line(refusal: Refusal) -> (u16, &'static str) {
         | Refusal::BackendsFull
         | Refusal::WaitingTimeout
         | Refusal::NoResources
+        | Refusal::SourcePortsExhausted
+        | Refusal::SourceAddressMissing
         | Refusal::WorkerFull
         | Refusal::TlsHandshakesFull
         | Refusal::TlsInternal
@@ -153,6 +155,8 @@ pub const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::BackendsFull => "every backend is full",
         Refusal::WaitingTimeout => "no backend had room in time",
         Refusal::NoResources => "the server is out of resources",
+        Refusal::SourcePortsExhausted => "the server has no port left for the backend",
+        Refusal::SourceAddressMissing => "the server has no address to reach the backend from",
         Refusal::WorkerFull => "the server is full",
         Refusal::Draining => "the server is going down",
         Refusal::BackendTls => "the TLS handshake with the backend failed",

@@ -233,6 +233,18 @@ pub const CATALOG: &[Metric] = &[
         ),
     ),
     counter(
+        "ringway_source_address_connects_total",
+        "Connections to backends made from a configured source address.",
+        WORKER,
+        Source::Worker(|worker| worker.dials_bound.get()),
+    ),
+    counter(
+        "ringway_source_port_searches_failed_total",
+        "Searches for a source port that found every one in use; the next source address was tried, if there was one.",
+        WORKER,
+        Source::Worker(|worker| worker.ports_missed.get()),
+    ),
+    counter(
         "ringway_retries_total",
         "Handshakes tried again at another backend.",
         WORKER,
@@ -461,33 +473,5 @@ pub const CATALOG: &[Metric] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::Kind;
-
-    #[test]
-    fn names_are_distinct_and_follow_the_conventions() {
-        for (place, metric) in CATALOG.iter().enumerate() {
-            let name = metric.name;
-            assert!(
-                CATALOG[..place].iter().all(|other| other.name != name),
-                "{name} twice"
-            );
-            assert!(
-                name.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-                "{name}"
-            );
-            assert!(
-                name.starts_with("ringway_") || name.starts_with("process_"),
-                "{name}"
-            );
-            assert_eq!(
-                metric.kind == Kind::Counter,
-                name.ends_with("_total"),
-                "{name}"
-            );
-            assert!(metric.help.ends_with('.'), "{name}: {}", metric.help);
-        }
-    }
-}
+#[path = "catalog_tests.rs"]
+mod tests;

@@ -60,8 +60,12 @@ reasons! {
         BackendsFull => "backends_full",
         /// 503: every backend of the pool was full for as long as one may wait.
         WaitingTimeout => "waiting_timeout",
-        /// 503: we had no descriptor, port or memory to try a backend with.
+        /// 503: we had no descriptor or memory to try a backend with.
         NoResources => "no_resources",
+        /// 503: no source address of ours had a port left for the backend.
+        SourcePortsExhausted => "source_ports_exhausted",
+        /// 503: this host has none of the addresses that the backend is to be dialled from, or none that leads to it.
+        SourceAddressMissing => "source_address_missing",
         /// 503: this worker is at one of its bounds.
         WorkerFull => "worker_full",
         /// 503: Ringway is going down.
@@ -123,7 +127,11 @@ reasons! {
         Tls => "tls",
         /// It answered something that is not HTTP, or a 101 that proves nothing.
         BadAnswer => "bad_answer",
-        /// We had no descriptor, port or memory to try it with: our fault, not its.
+        /// We had no port left to dial it from: our fault, not its.
+        SourcePortsExhausted => "source_ports_exhausted",
+        /// We had no address to dial it from: our fault, not its.
+        SourceAddressMissing => "source_address_missing",
+        /// We had no descriptor or memory to try it with: our fault, not its.
         NoResources => "no_resources",
     }
 }
@@ -179,6 +187,16 @@ reasons! {
         Rate => "rate",
         /// It waited for a slow consumer and made room for a newer one.
         SlowConsumer => "slow_consumer",
+    }
+}
+
+impl BackendFailure {
+    /// Whether it is our fault: it is not held against the backend.
+    pub const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::SourcePortsExhausted | Self::SourceAddressMissing | Self::NoResources
+        )
     }
 }
 

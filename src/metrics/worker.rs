@@ -80,6 +80,10 @@ pub struct WorkerCounters {
     pub tls_handshakes_open: Gauge,
     /// TLS handshakes with backends that succeeded.
     pub tls_backends: Counter,
+    /// Connections to backends that were made from a configured source address.
+    pub dials_bound: Counter,
+    /// Searches for a port that found none: the next source address was tried, if there was one.
+    pub ports_missed: Counter,
     /// How long handshakes took, whatever their end.
     pub handshake_times: HandshakeTimes,
     /// How long tunnels lived.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::ports::Ports;
 use super::turns::Turns;
 use crate::clock::Now;
 use crate::fleet::{Ledger, Member, Phase, Pool};
@@ -20,6 +21,8 @@ pub struct Grounds<'a> {
     pub counters: &'a WorkerCounters,
     /// The steps its TLS handshakes take.
     pub turns: &'a Turns,
+    /// What it remembers of source addresses.
+    pub ports: &'a Ports,
 }
 
 /// One connection counted as being made. It says once how the handshake went; dropped without, it gives back the
@@ -78,10 +81,13 @@ impl<'a> Claim<'a> {
         } = self.grounds;
         let id = self.member.id;
         counters.backend_failed(failure);
-        if failure == BackendFailure::NoResources {
+        // Ports run out for one backend at a time, so its row counts them; what runs out for all is counted once.
+        if failure != BackendFailure::NoResources {
+            ledger.failed(id, failure);
+        }
+        if failure.is_ours() {
             return;
         }
-        ledger.failed(id, failure);
         if self.judged.replace(true) {
             return;
         }
@@ -136,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::fleet::{BackendId, Ejection, PolicyKind, PoolId, SlotTable, Weight};
+    use crate::rng::Rng;
     use crate::sync::Arc;
 
     const ID: BackendId = BackendId(0);
@@ -145,6 +152,7 @@ mod tests {
         ledger: Rc<Ledger>,
         counters: WorkerCounters,
         turns: Turns,
+        ports: Ports,
     }
 
     impl Scene {
@@ -156,6 +164,7 @@ mod tests {
                 ledger: Rc::new(Ledger::new(Arc::new(SlotTable::new(1)))),
                 counters: WorkerCounters::default(),
                 turns: Turns::default(),
+                ports: Ports::new(Rng::seeded(1)),
             }
         }
 
@@ -165,6 +174,7 @@ mod tests {
                 ledger: &self.ledger,
                 counters: &self.counters,
                 turns: &self.turns,
+                ports: &self.ports,
             };
             Claim::start(grounds, &self.pool.backends[0], START).unwrap()
         }
@@ -189,8 +199,15 @@ mod tests {
         let table = scene.ledger.table();
         let ours = scene.claim();
         ours.failed(BackendFailure::NoResources, START);
-        assert_eq!(table.streak(ID), 0);
         assert_eq!(table.failures(ID, BackendFailure::NoResources), 0);
+        for own in [
+            BackendFailure::SourcePortsExhausted,
+            BackendFailure::SourceAddressMissing,
+        ] {
+            ours.failed(own, START);
+            assert_eq!(table.failures(ID, own), 1);
+        }
+        assert_eq!(table.streak(ID), 0);
         drop(ours);
         let its = scene.claim();
         its.failed(BackendFailure::Closed, START);

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use super::budget::Purse;
 use super::claim::{Claim, Grounds};
 use super::dial::{DialError, Dialled, connect, fails_everywhere, failure_of, refusal_of};
+use super::ports::Lack;
 use crate::balance::{Ask, Balancer, NoPick};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Load, Member, Pool};
@@ -103,6 +104,10 @@ impl<'a> Search<'a> {
                 }
                 failure
             }
+            Err(DialError::Lack(lack)) => {
+                self.say(lack, member);
+                lack.failure()
+            }
             Err(DialError::Tls(words)) => {
                 let (pool, backend) = (&*self.pool().name, &*member.name);
                 tracing::warn!(pool, backend, %words, "the TLS handshake with the backend failed");
@@ -112,6 +117,28 @@ impl<'a> Search<'a> {
         claim.failed(failure, Now::read());
         self.note(member.id, refusal_of(failure), Cow::Borrowed(""));
         None
+    }
+
+    /// Says what this host lacks, so that somebody gives it more. Not for each client: there may be a storm of them.
+    fn say(&self, lack: Lack, member: &Member) {
+        if !self.grounds.ports.may_warn(Now::read()) {
+            return;
+        }
+        let (pool, backend) = (&*self.pool().name, &*member.name);
+        match lack {
+            Lack::Ports => tracing::warn!(
+                pool,
+                backend,
+                "no source port is left for this backend: give the pool more source_addresses, or widen \
+                 net.ipv4.ip_local_port_range"
+            ),
+            Lack::Address => tracing::warn!(
+                pool,
+                backend,
+                "this host has no address to dial this backend from: bring up one of the pool's source_addresses, or a \
+                 route to the backend"
+            ),
+        }
     }
 
     /// A backend took the connection and closed it before it had said anything: nothing has happened yet, so another
@@ -176,10 +203,12 @@ fn is_full(pool: &Pool, grounds: &Grounds<'_>) -> bool {
 mod tests {
     use std::rc::Rc;
 
+    use super::super::ports::Ports;
     use super::super::turns::Turns;
     use super::*;
     use crate::fleet::{Caps, Ledger, PolicyKind, PoolId, RetryBudget, SlotTable, Weight};
     use crate::metrics::WorkerCounters;
+    use crate::rng::Rng;
     use crate::sync::Arc;
 
     struct Scene {
@@ -189,6 +218,7 @@ mod tests {
         policy: RefCell<Balancer>,
         purse: RefCell<Purse>,
         turns: Turns,
+        ports: Ports,
     }
 
     impl Scene {
@@ -205,6 +235,7 @@ mod tests {
                 policy: RefCell::new(Balancer::new(PolicyKind::RoundRobin, 1)),
                 purse: RefCell::new(Purse::new(START)),
                 turns: Turns::default(),
+                ports: Ports::new(Rng::seeded(1)),
             }
         }
 
@@ -214,6 +245,7 @@ mod tests {
                 ledger: &self.ledger,
                 counters: &self.counters,
                 turns: &self.turns,
+                ports: &self.ports,
             };
             Search::new(grounds, &self.policy, &self.purse, (None, None))
         }

@@ -20,7 +20,7 @@ use crate::ring::{Handle, Token};
 use crate::rng::Rng;
 use crate::simd::Scratch;
 use crate::sync::Arc;
-use crate::upstream::{Grounds, JsonReader, Turns};
+use crate::upstream::{Grounds, JsonReader, Ports, Turns};
 
 /// Bounds of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(super) struct Floor {
     pub(super) json: RefCell<JsonReader>,
     /// The steps that TLS handshakes take.
     pub(super) turns: Turns,
+    /// What is remembered of source addresses without ports.
+    pub(super) ports: Ports,
     /// What first messages take that are waited for.
     pub(super) first_bytes: Cell<usize>,
 }
@@ -178,6 +180,7 @@ impl Floor {
             ledger: &self.ledger,
             counters: &self.counters,
             turns: &self.turns,
+            ports: &self.ports,
         }
     }
 

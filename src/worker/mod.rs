@@ -44,7 +44,7 @@ use crate::ring::{Driver, Features, Handle, Ring, RingOptions, Wheel};
 use crate::rng::Rng;
 use crate::simd::{Kernels, Scratch};
 use crate::sync::Arc;
-use crate::upstream::Turns;
+use crate::upstream::{Ports, Turns};
 use crew::Crew;
 use desk::Desk;
 use floor::Floor;
@@ -106,6 +106,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     let mut rng = Rng::seeded(setup.seed);
     let plan = Plan::new(setup.snapshot, &mut rng);
     let tunnels_rng = Rng::seeded(rng.next_u64());
+    let ports = Ports::new(Rng::seeded(rng.next_u64()));
     let ledgers = Ledgers {
         fleet: Rc::clone(&ledger),
         counters: Arc::clone(&setup.counters),
@@ -134,6 +135,7 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
         scratch: RefCell::new(Scratch::new(Kernels::best())),
         json: RefCell::default(),
         turns: Turns::default(),
+        ports,
         first_bytes: Cell::new(0),
     });
     // The first one to be set is the only one.

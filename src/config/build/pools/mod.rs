@@ -6,6 +6,7 @@ mod hash;
 mod health;
 mod names;
 mod probe;
+mod sources;
 mod sticky;
 mod tls;
 
@@ -52,6 +53,7 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
     if let Some(policy) = &policy {
         check_weights(policy, &backends, table.report());
     }
+    let sources = sources::sources(table, &backends, names.is_some());
     let policy = policy.map(|given| given.value);
     let hashing = hash::hashing(table, policy);
     let fallback = policy.unwrap_or_default();
@@ -67,6 +69,7 @@ fn pool(name: &str, table: &mut Table<'_>) -> PoolSettings {
     PoolSettings {
         hashing,
         names: names.unwrap_or_default(),
+        source_addresses: sources,
         connect_timeout: table.value("connect_timeout", &connect, usual.connect_timeout),
         connect_tries: table.value("connect_tries", &tries, usual.connect_tries),
         answer_timeout: table.value("answer_timeout", &answer, usual.answer_timeout),
