@@ -1,12 +1,12 @@
-//! From which address of this host a connection leaves.
+//! From which address and port of this host a connection leaves.
 #![expect(
     unsafe_code,
-    reason = "IP_BIND_ADDRESS_NO_PORT has no safe wrapper"
+    reason = "IP_BIND_ADDRESS_NO_PORT and IP_LOCAL_PORT_RANGE have no safe wrapper"
 )]
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -17,23 +17,38 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// It fails with `EADDRNOTAVAIL` if no interface has the address.
 pub fn depart_from(socket: &impl AsFd, source: IpAddr) -> io::Result<()> {
     let socket = socket.as_fd();
-    let on: libc::c_int = 1;
-    let bytes = u32::try_from(size_of_val(&on)).unwrap_or(0);
-    // SAFETY: the option reads one int of `bytes` bytes, which lives through the call. An IPv6 socket keeps the same
-    // flag, and takes the option at this level too.
+    set(socket, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
+}
+
+/// Has the connect look at all ports alike. By itself the kernel looks at every second port first, and once those are in
+/// use each connect goes through all of them before it turns to the others: on 6.18 it then takes 1,300 µs instead of 14.
+/// It does not where a socket has a range of its own (ip(7), `IP_LOCAL_PORT_RANGE`, kernel 6.3). This one begins at
+/// port 1 and has no end, so it is the range of the host, `net.ipv4.ip_local_port_range`.
+pub fn look_at_all_ports(socket: &impl AsFd) {
+    // An older kernel has no such option; there it takes its time.
+    let _ = set(socket.as_fd(), IP_LOCAL_PORT_RANGE, 1);
+}
+
+/// Sets an option of one int.
+fn set(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let bytes = u32::try_from(size_of_val(&value)).unwrap_or(0);
+    // SAFETY: these options read one int of `bytes` bytes, which lives through the call. IPv6 sockets take them at this
+    // level too.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const on).cast(),
+            option,
+            (&raw const value).cast(),
             bytes,
         )
     };
     if result < 0 {
-        return Err(io::Error::last_os_error());
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
     }
-    SockRef::from(&socket).bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Whether connections can leave from this address now: an interface has it.
@@ -55,6 +70,9 @@ pub fn has_way_to(destination: SocketAddr) -> bool {
         |error: &io::Error| error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
     !told.is_err_and(|error| no_address(&error))
 }
+
+/// `linux/in.h`; the crate does not name it.
+const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
 
 #[cfg(test)]
 mod tests {

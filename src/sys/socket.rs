@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::departure::look_at_all_ports;
+
 /// A socket for dialling `address`, with Nagle's delay off. The last packet of its handshake waits for the
 /// request head and travels with it (`TCP_QUICKACK` off, tcp(7)): one packet less for a tunnel.
 pub fn stream_for(address: SocketAddr) -> io::Result<OwnedFd> {
@@ -17,6 +19,7 @@ pub fn stream_for(address: SocketAddr) -> io::Result<OwnedFd> {
     )?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_quickack(false)?;
+    look_at_all_ports(&socket);
     Ok(socket.into())
 }
 
