@@ -2,6 +2,7 @@
 //! workers what it decided.
 
 mod change;
+mod departures;
 mod members;
 mod record;
 mod rows;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::probe::Secure;
+use super::probe::{Approach, Secure};
 use super::vault::{Vault, VaultErrors, keep_secrets};
 use crate::clock::{Now, unix_millis};
 use crate::config::Config;
@@ -104,6 +105,7 @@ impl Overseer {
             snapshot,
             vault,
         };
+        departures::say_missing(&overseer.config);
         overseer.follow(Now::read());
         overseer.tasks.ask_for(&overseer.config);
         (overseer, inbox)
@@ -171,6 +173,7 @@ impl Overseer {
             Ok(snapshot) => {
                 self.vault = vault;
                 self.snapshot = Arc::new(self.furnished(snapshot));
+                departures::say_missing(&self.config);
                 self.follow(now);
                 self.tasks.ask_for(&self.config);
                 let news = News {
@@ -278,7 +281,12 @@ impl Overseer {
                 self.settle(member.id, now);
                 let secure = connector.as_ref();
                 let secure = secure.map(|connector| Secure::new(connector, member.host()));
-                self.tasks.probe(member, (probe.as_ref(), secure), verdict);
+                let approach = Approach {
+                    secure,
+                    sources: pool.source_addresses.clone(),
+                };
+                self.tasks
+                    .probe(member, (probe.as_ref(), approach), verdict);
             }
         }
         for (id, mut record) in gone {

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::super::discovery::{Answer, DiscoveryError, Resolver};
-use super::super::probe::{ProbeFailure, Secure, probe};
+use super::super::probe::{Approach, ProbeFailure, probe};
 use crate::clock::unix_millis;
 use crate::config::{Config, NameSettings};
 use crate::fleet::{BackendId, Member};
@@ -64,8 +64,8 @@ struct Probing {
     _task: Task,
 }
 
-/// How a backend is spoken to, in the clear or over TLS. Its owner changes it, and the next probe goes by it.
-type Way = Arc<ArcSwap<Option<Secure>>>;
+/// How a backend is come to. Its owner changes it, and the next probe goes by it.
+type Way = Arc<ArcSwap<Approach>>;
 
 /// A task that ends with its owner.
 struct Task(JoinHandle<()>);
@@ -93,11 +93,11 @@ impl Tasks {
     }
 
     /// Probes this backend as the settings say, or not at all. One that is probed by them already goes on, with the next
-    /// probe over TLS as `secure` says; otherwise the probes begin with `verdict`.
+    /// probe coming to it by `approach`; otherwise the probes begin with `verdict`.
     pub(super) fn probe(
         &mut self,
         member: &Member,
-        (settings, secure): (Option<&ProbeSettings>, Option<Secure>),
+        (settings, approach): (Option<&ProbeSettings>, Approach),
         verdict: Verdict,
     ) {
         let Some(settings) = settings else {
@@ -107,12 +107,12 @@ impl Tasks {
         let own = self.probes.get(&member.id);
         let own = own.filter(|own| own.generation == member.generation);
         if let Some(own) = own.filter(|own| own.settings == *settings) {
-            if **own.way.load() != secure {
-                own.way.store(Arc::new(secure));
+            if **own.way.load() != approach {
+                own.way.store(Arc::new(approach));
             }
             return;
         }
-        let way: Way = Arc::new(ArcSwap::from_pointee(secure));
+        let way: Way = Arc::new(ArcSwap::from_pointee(approach));
         let loops = ProbeLoop {
             events: self.events.clone(),
             places: Arc::clone(&self.places),
@@ -187,8 +187,7 @@ impl ProbeLoop {
                 return;
             };
             let way = self.way.load_full();
-            let secure = Option::as_ref(&way);
-            let outcome = probe(self.member.address, secure, &self.settings).await;
+            let outcome = probe(self.member.address, &way, &self.settings).await;
             drop(place);
             // What we lacked ourselves says nothing about the backend.
             let step = match &outcome {

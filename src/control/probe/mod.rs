@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::clock::Now;
+use crate::fleet::SourceAddresses;
 use crate::health::{ProbeKind, ProbeSettings};
 use crate::limits::PROBE_GOODBYE;
 use crate::rng::Rng;
@@ -69,14 +70,23 @@ impl ProbeFailure {
     }
 }
 
-/// Probes one backend once; never longer than `settings.timeout`. Over TLS if `secure` says how.
+/// How a backend is come to.
+#[derive(Clone, PartialEq, Default)]
+pub(super) struct Approach {
+    /// In the clear without it.
+    pub(super) secure: Option<Secure>,
+    /// Where its pool dials from.
+    pub(super) sources: SourceAddresses,
+}
+
+/// Probes one backend once; never longer than `settings.timeout`.
 pub(super) async fn probe(
     address: SocketAddr,
-    secure: Option<&Secure>,
+    approach: &Approach,
     settings: &ProbeSettings,
 ) -> Result<Probed, ProbeFailure> {
     let begun = Now::read();
-    let asked = ask((address, secure), &settings.kind, begun);
+    let asked = ask((address, approach), &settings.kind, begun);
     let asked = timeout(settings.timeout, asked).await;
     let (probed, open) = asked.unwrap_or(Err(ProbeFailure::Timeout))?;
     let left = settings.timeout.saturating_sub(Now::read().since(begun));
@@ -110,11 +120,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Link for T {}
 
 /// Asks, and answers what was found and what is still open.
 async fn ask(
-    (address, secure): (SocketAddr, Option<&Secure>),
+    (address, approach): (SocketAddr, &Approach),
     kind: &ProbeKind,
     begun: Now,
 ) -> Result<(Probed, Option<Open>), ProbeFailure> {
-    let stream = tcp::connect(address).await?;
+    // From another one each time, so that each is tried out in turn.
+    let chance = Rng::seeded(begun.as_nanos()).next_u64();
+    let stream = tcp::connect(address, (approach.sources.to(address), chance)).await?;
+    let secure = approach.secure.as_ref();
     let stream: Stream = match secure {
         None => Box::new(stream),
         Some(secure) => Box::new(secure.shake(stream).await?),

@@ -1,17 +1,59 @@
 //! The connection every probe starts with, and the whole of a TCP probe.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::ProbeFailure;
+use crate::limits::SOURCES_TRIED_MAX;
+use crate::sys;
 
-/// Connects to a backend.
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeFailure> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| failure(&error))?;
+/// Connects to a backend, from one of these addresses of this host if there are any: from the one that `chance` leads to,
+/// or from one after it that has a port.
+pub(super) async fn connect(
+    address: SocketAddr,
+    (sources, chance): (&[IpAddr], u64),
+) -> Result<TcpStream, ProbeFailure> {
+    let turn = chance.checked_rem(sources.len() as u64).unwrap_or(0);
+    let (before, from) = sources.split_at(usize::try_from(turn).unwrap_or(0));
+    let round = from.iter().chain(before).take(SOURCES_TRIED_MAX);
+    let mut lacking = None;
+    for source in round {
+        match connect_from(address, Some(*source)).await {
+            Err(why @ ProbeFailure::Ours(_)) => lacking = lacking.or(Some(why)),
+            decided => return decided,
+        }
+    }
+    match lacking {
+        Some(why) => Err(why),
+        None => connect_from(address, None).await,
+    }
+}
+
+async fn connect_from(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+) -> Result<TcpStream, ProbeFailure> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let socket = socket.map_err(|error| failure(&error))?;
+    sys::look_at_all_ports(&socket);
+    if let Some(source) = source {
+        let departing = sys::depart_from(&socket, source);
+        departing.map_err(|error| ProbeFailure::Ours(format!("from {source}: {error}")))?;
+    }
+    let connected = socket.connect(address).await;
+    let stream = connected.map_err(|error| match source {
+        // From an address of the loopback nobody gets out of this host.
+        Some(source) if error.raw_os_error() == Some(libc::EINVAL) => {
+            ProbeFailure::Ours(format!("from {source}: {error}"))
+        }
+        _ => failure(&error),
+    })?;
     if is_itself(&stream) {
         return Err(ProbeFailure::Refused(io::ErrorKind::ConnectionRefused));
     }

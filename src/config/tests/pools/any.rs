@@ -11,7 +11,7 @@ use crate::config::tests::tls::any::backend_tls;
 use crate::config::{BackendSettings, NameKind, NameSettings, PoolSettings};
 use crate::fleet::{
     Caps, EjectionRules, Fate, Fates, HashKey, Hashing, PathKey, PolicyKind, RetryBudget, SameSite,
-    Secret, Sticky, WaitingRoom, Weight,
+    Secret, SourceAddresses, Sticky, WaitingRoom, Weight,
 };
 use crate::health::{HttpProbe, ProbeKind, ProbeSettings, WebSocketProbe};
 use crate::limits;
@@ -28,7 +28,7 @@ pub(in crate::config::tests) fn pools() -> impl Strategy<Value = Vec<PoolSetting
 }
 
 fn pool() -> impl Strategy<Value = PoolSettings> {
-    let who = (policy(), members());
+    let who = (policy(), members(), source_addresses());
     let tries = (
         timeout(limits::CONNECT_TIMEOUT),
         0_u8..8,
@@ -48,7 +48,7 @@ fn pool() -> impl Strategy<Value = PoolSettings> {
     );
     let pool = (who, tries, health, bounds, with);
     pool.prop_map(|(who, tries, health, bounds, (sticky, tls, probe_tls))| {
-        let ((policy, hashing), (mut backends, names)) = who;
+        let ((policy, hashing), (mut backends, names), sources) = who;
         if policy == PolicyKind::RoundRobin {
             // Taking turns whatever the weight, it wants them equal.
             for backend in &mut backends {
@@ -60,6 +60,7 @@ fn pool() -> impl Strategy<Value = PoolSettings> {
             hashing,
             sticky: sticky.map(Arc::new),
             names,
+            source_addresses: sources,
             connect_timeout: tries.0,
             connect_tries: tries.1,
             answer_timeout: tries.2,
@@ -146,6 +147,17 @@ fn members() -> impl Strategy<Value = (Vec<BackendSettings>, Vec<NameSettings>)>
     });
     members.prop_filter("somebody", |(backends, names)| {
         !backends.is_empty() || !names.is_empty()
+    })
+}
+
+/// None, or some of IPv4, as the backends have it, and perhaps some of IPv6 beside them.
+fn source_addresses() -> impl Strategy<Value = SourceAddresses> {
+    let (v4, v6) = (0_u8..4, 0_u16..3);
+    (v4, v6).prop_map(|(v4, v6)| {
+        let v6 = if v4 == 0 { 0 } else { v6 };
+        let v4 = (0..v4).map(|last| std::net::IpAddr::from([10, 0, 2, last]));
+        let v6 = (1..=v6).map(|last| std::net::IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+        v4.chain(v6).collect()
     })
 }
 

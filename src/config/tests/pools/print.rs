@@ -16,6 +16,12 @@ pub(in crate::config::tests) fn pool(out: &mut String, pool: &PoolSettings) {
     writeln!(out, "policy = {:?}", pool.policy.label()).unwrap();
     writeln!(out, "backends = [{}]", backends.join(", ")).unwrap();
     writeln!(out, "discover = [{}]", names.join(", ")).unwrap();
+    let sources: Vec<_> = pool.source_addresses.iter().collect();
+    if !sources.is_empty() {
+        let sources = sources.iter().map(|source| format!("\"{source}\""));
+        let sources: Vec<_> = sources.collect();
+        writeln!(out, "source_addresses = [{}]", sources.join(", ")).unwrap();
+    }
     writeln!(out, "connect_timeout = \"{}\"", Span(pool.connect_timeout)).unwrap();
     writeln!(out, "connect_tries = {}", pool.connect_tries).unwrap();
     writeln!(out, "answer_timeout = \"{}\"", Span(pool.answer_timeout)).unwrap();

@@ -53,7 +53,7 @@ fn settings(kind: ProbeKind, timeout: Duration) -> ProbeSettings {
 
 /// Probes in the clear.
 async fn probe(address: SocketAddr, settings: &ProbeSettings) -> Result<Probed, ProbeFailure> {
-    super::probe(address, None, settings).await
+    super::probe(address, &Approach::default(), settings).await
 }
 
 fn http_probe(body: Option<&str>) -> HttpProbe {
@@ -121,6 +121,28 @@ async fn a_closed_port_refuses_every_kind() {
         let refused = ProbeFailure::Refused(io::ErrorKind::ConnectionRefused);
         assert_eq!(outcome, Err(refused));
     }
+}
+
+#[tokio::test]
+async fn a_probe_comes_from_the_addresses_of_its_pool_and_passes_over_those_it_cannot_have() {
+    // RFC 5737: nobody has the first one.
+    let both = ["192.0.2.1", "127.3.2.1"].map(|text| text.parse().unwrap());
+    for chance in 0..2 {
+        let backend = Backend::with(|stream| async move { stream.peer_addr().unwrap().ip() }).await;
+        let connected = tcp::connect(backend.address, (&both, chance)).await;
+        connected.unwrap();
+        assert_eq!(backend.seen.await.unwrap(), both[1]);
+    }
+    let approach = Approach {
+        secure: None,
+        sources: both[..1].iter().copied().collect(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let outcome = super::probe(address, &approach, &settings(ProbeKind::Tcp, PATIENT)).await;
+    let why = outcome.unwrap_err();
+    assert_eq!(why.label(), "ours");
+    assert!(why.to_string().contains("192.0.2.1"), "{why}");
 }
 
 #[tokio::test]

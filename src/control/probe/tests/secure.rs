@@ -55,6 +55,14 @@ fn secure(authority: &Papers, name: &str, more: impl FnOnce(&mut BackendTls)) ->
     Secure::new(&Connector::load(&settings).unwrap(), "127.0.0.1")
 }
 
+/// Over TLS, from wherever the kernel likes.
+fn over(secure: &Secure) -> Approach {
+    Approach {
+        secure: Some(secure.clone()),
+        ..Approach::default()
+    }
+}
+
 /// Probes a backend that greets over TLS; also what it had to say, if there was a handshake.
 async fn probed<F>(
     acceptor: TlsAcceptor,
@@ -73,7 +81,7 @@ where
     })
     .await;
     let settings = settings(kind, PATIENT);
-    let outcome = super::super::probe(backend.address, Some(secure), &settings).await;
+    let outcome = super::super::probe(backend.address, &over(secure), &settings).await;
     (outcome, backend.seen.await.unwrap())
 }
 
@@ -236,7 +244,7 @@ async fn a_backend_that_speaks_in_the_clear_or_hangs_up_is_said_as_such() {
         })
         .await;
         let settings = settings(ProbeKind::Tcp, PATIENT);
-        let outcome = super::super::probe(backend.address, Some(&secure), &settings).await;
+        let outcome = super::super::probe(backend.address, &over(&secure), &settings).await;
         let said = broken(outcome);
         assert!(said.starts_with(why), "{said}");
     }
@@ -248,7 +256,7 @@ async fn a_handshake_that_never_ends_is_left_in_time() {
     let secure = secure(&papers, "chat.internal", |_| {});
     let backend = Backend::with(|mut stream| async move { ended(&mut stream).await }).await;
     let settings = settings(ProbeKind::Tcp, SHORT);
-    let outcome = super::super::probe(backend.address, Some(&secure), &settings).await;
+    let outcome = super::super::probe(backend.address, &over(&secure), &settings).await;
     assert_eq!(outcome, Err(ProbeFailure::Timeout));
     assert!(backend.seen.await.unwrap());
 }
