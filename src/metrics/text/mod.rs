@@ -327,7 +327,7 @@ mod tests {
             established: 12,
             connecting: 1,
             handshake_us: Some(1_500),
-            failures: [2, 0, 1, 0, 0, 0, 0],
+            failures: [2, 0, 1, 0, 0, 0, 0, 0, 0],
             ..BackendSample::default()
         }];
         let certificates = [CertificateSample {
