@@ -6,8 +6,9 @@ use std::time::Duration;
 /// each backend: more than a host can hold.
 pub const SOURCE_ADDRESSES_MAX: usize = 256;
 /// Source addresses that one dial may find without a port, or not to be had. A search that finds nothing looks at every
-/// port, which keeps the worker for 3.4 ms (28,232 ports, 6.18); whoever comes next goes on behind what this one marked.
-pub const SOURCES_TRIED_MAX: usize = 4;
+/// port, which keeps the worker for 3.4 ms (28,232 ports, 6.18), with everybody else's turn between two; so one client waits
+/// 54 ms at most, and whoever comes next goes on behind what it marked.
+pub const SOURCES_TRIED_MAX: usize = 16;
 /// How long a source address that had no port for a backend is left alone, for each that is marked so: all the marks of
 /// a worker together cost it some ten searches a second, 3.4 percent of its core.
 pub const PORTLESS_PAUSE: Duration = Duration::from_millis(100);

@@ -94,8 +94,9 @@ async fn depart(
             break;
         }
         tried += 1;
-        let lack = match dial_from(caller, pair, deadline).await {
-            Ok(socket) => {
+        let socket = sys::stream_for(backend).map_err(DialError::Connect)?;
+        let lack = match dial_from(caller, &socket, pair, deadline).await {
+            Ok(()) => {
                 ports.worked(pair);
                 if source.is_some() {
                     counters.dials_bound.add(1);
@@ -120,12 +121,12 @@ async fn depart(
 /// Connects from this address, or from wherever the kernel likes.
 async fn dial_from(
     caller: &Caller,
+    socket: &OwnedFd,
     (backend, source): Pair,
     deadline: Now,
-) -> Result<OwnedFd, DialError> {
-    let socket = sys::stream_for(backend).map_err(DialError::Connect)?;
+) -> Result<(), DialError> {
     if let Some(source) = source {
-        let departing = sys::depart_from(&socket, source);
+        let departing = sys::depart_from(socket, source);
         departing.map_err(|_| DialError::Lack(Lack::Address))?;
     }
     let connecting = caller.connect(socket.as_fd(), backend, deadline);
@@ -133,8 +134,7 @@ async fn dial_from(
         Some(lack) => DialError::Lack(lack),
         None => DialError::Connect(error),
     };
-    connecting.await.map_err(lacks)?;
-    Ok(socket)
+    connecting.await.map_err(lacks)
 }
 
 /// What this host lacked, if a connect failed by that.

@@ -250,6 +250,23 @@ fn too_many_members_are_refused_and_change_no_row() {
 }
 
 #[test]
+fn networks_of_source_addresses_are_taken_apart() {
+    let text = "pools.chat.backends = [\"10.0.0.1:1\"]\n\
+                pools.chat.source_addresses = [\"10.0.0.5\", \"10.0.1.252/30\", \"2001:db8::/127\"]\n\
+                listeners.a.bind = \"0.0.0.0:80\"\nroutes = [{ pool = \"chat\" }]\n";
+    let config = parse("a.toml", text).unwrap();
+    let snapshot = config.snapshot(&mut registry(1)).unwrap();
+    let shown = |to: &str| {
+        let sources = snapshot.pools[0].source_addresses.to(to.parse().unwrap());
+        let sources: Vec<_> = sources.iter().map(ToString::to_string).collect();
+        sources.join(" ")
+    };
+    let four = "10.0.0.5 10.0.1.252 10.0.1.253 10.0.1.254 10.0.1.255";
+    assert_eq!(shown("10.0.0.1:1"), four, "the first and the last too");
+    assert_eq!(shown("[2001:db8::9]:1"), "2001:db8:: 2001:db8::1");
+}
+
+#[test]
 fn what_only_a_restart_changes_is_named() {
     let config = example("origins-and-proxies.toml");
     assert!(config.needs_restart(&config).is_empty());
