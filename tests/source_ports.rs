@@ -159,7 +159,10 @@ fn a_reload_changes_the_addresses_and_the_tunnels_live_on() {
     let (origin, mut client, mut backend) = origin_of(&ringway, &puppet);
     assert_eq!(origin, address("127.1.0.1"));
     for (source, expected) in [
-        ("source_addresses = [\"127.1.0.4/31\"]", "127.1.0.4 127.1.0.5"),
+        (
+            "source_addresses = [\"127.1.0.4/31\"]",
+            "127.1.0.4 127.1.0.5",
+        ),
         ("", "127.0.0.1"),
     ] {
         write(source);
@@ -198,7 +201,9 @@ fn more_tunnels_than_one_address_has_ports_and_then_a_refusal_with_its_name() {
         pool.ejection.failures = 1;
     });
     narrow_ports();
-    let mut open: Vec<_> = (0..2 * PORTS).map(|number| tunnel(&ringway, number)).collect();
+    let mut open: Vec<_> = (0..2 * PORTS)
+        .map(|number| tunnel(&ringway, number))
+        .collect();
     for number in 0..REFUSED {
         assert_refused(&refused(&ringway, number), 503, EXHAUSTED);
     }
@@ -218,7 +223,10 @@ fn more_tunnels_than_one_address_has_ports_and_then_a_refusal_with_its_name() {
     let start = Now::read();
     let mut again = 0;
     while !try_tunnel(&ringway, again).1.starts_with("HTTP/1.1 101 ") {
-        assert!(Now::read().since(start) < PATIENCE, "the freed port is not found");
+        assert!(
+            Now::read().since(start) < PATIENCE,
+            "the freed port is not found"
+        );
         again += 1;
     }
     for stream in &mut open {
@@ -229,12 +237,16 @@ fn more_tunnels_than_one_address_has_ports_and_then_a_refusal_with_its_name() {
     // Each of the two was searched once in vain before it was marked, and then only from time to time.
     let searched = metric(&ringway, SEARCHES);
     let refusals = refusals(&ringway, "source_ports_exhausted");
-    assert!(searched >= 2.0 && searched < refusals, "{searched} of {refusals}");
+    assert!(
+        searched >= 2.0 && searched < refusals,
+        "{searched} of {refusals}"
+    );
 }
 
 #[test]
 fn without_addresses_of_its_own_a_pool_runs_out_by_the_same_name_for_one_backend_at_a_time() {
-    let name = "without_addresses_of_its_own_a_pool_runs_out_by_the_same_name_for_one_backend_at_a_time";
+    let name =
+        "without_addresses_of_its_own_a_pool_runs_out_by_the_same_name_for_one_backend_at_a_time";
     if !in_namespace(name) {
         return;
     }
@@ -243,7 +255,9 @@ fn without_addresses_of_its_own_a_pool_runs_out_by_the_same_name_for_one_backend
     let echo = Fixture::echo(2, "");
     let ringway = start_pool(1, echo.echo.addresses(), |pool| pool.connect_tries = 1);
     narrow_ports();
-    let open: Vec<_> = (0..2 * PORTS).map(|number| tunnel(&ringway, number)).collect();
+    let open: Vec<_> = (0..2 * PORTS)
+        .map(|number| tunnel(&ringway, number))
+        .collect();
     for number in 0..REFUSED {
         assert_refused(&refused(&ringway, number), 503, EXHAUSTED);
     }
@@ -251,7 +265,10 @@ fn without_addresses_of_its_own_a_pool_runs_out_by_the_same_name_for_one_backend
     for address in echo.echo.addresses() {
         assert_eq!(open_at(&ringway, *address), f64::from(PORTS));
     }
-    assert_eq!(refusals(&ringway, "source_ports_exhausted"), f64::from(REFUSED));
+    assert_eq!(
+        refusals(&ringway, "source_ports_exhausted"),
+        f64::from(REFUSED)
+    );
     assert_eq!(metric(&ringway, CONNECTS), 0.0);
     assert_eq!(metric(&ringway, "ringway_backend_failures_in_a_row"), 0.0);
     drop(open);

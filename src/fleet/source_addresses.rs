@@ -16,7 +16,11 @@ impl SourceAddresses {
     /// The ones to dial this backend from: those of its family. Where there are none the kernel chooses, as it does for
     /// every backend of a pool without any.
     pub fn to(&self, backend: SocketAddr) -> &[IpAddr] {
-        if backend.is_ipv4() { &self.v4 } else { &self.v6 }
+        if backend.is_ipv4() {
+            &self.v4
+        } else {
+            &self.v6
+        }
     }
 
     /// All of them.

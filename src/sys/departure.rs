@@ -66,8 +66,7 @@ pub fn is_of_this_host(source: IpAddr) -> io::Result<bool> {
 pub fn has_way_to(destination: SocketAddr) -> bool {
     let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, None);
     let told = socket.and_then(|socket| socket.connect(&destination.into()));
-    let no_address =
-        |error: &io::Error| error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
+    let no_address = |error: &io::Error| error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
     !told.is_err_and(|error| no_address(&error))
 }
 
@@ -93,7 +92,11 @@ mod tests {
             depart_from(&socket, source).unwrap();
             let socket = SockRef::from(&socket);
             let bound = socket.local_addr().unwrap().as_socket();
-            assert_eq!(bound, Some(SocketAddr::new(source, 0)), "no port is taken yet");
+            assert_eq!(
+                bound,
+                Some(SocketAddr::new(source, 0)),
+                "no port is taken yet"
+            );
             socket.connect(&address.into()).unwrap();
             let (_, from) = listener.accept().unwrap();
             assert_eq!(from.ip(), source);

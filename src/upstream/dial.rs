@@ -271,6 +271,9 @@ mod tests {
             told,
             [Refusal::SourcePortsExhausted, Refusal::SourceAddressMissing]
         );
-        assert!(Lack::Ports > Lack::Address, "who comes back may find a port");
+        assert!(
+            Lack::Ports > Lack::Address,
+            "who comes back may find a port"
+        );
     }
 }

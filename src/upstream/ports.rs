@@ -213,7 +213,11 @@ mod tests {
         ports.lacked(freed, Lack::Ports, START);
         assert_eq!(ports.may_try(freed, later(1)), Ok(()));
         ports.worked(freed);
-        let tried = |now| (0..1_000).take_while(|_| ports.may_try(freed, now).is_ok()).count();
+        let tried = |now| {
+            (0..1_000)
+                .take_while(|_| ports.may_try(freed, now).is_ok())
+                .count()
+        };
         assert_eq!(tried(later(1)), 2);
         ports.worked(freed);
         ports.worked(freed);
@@ -247,7 +251,11 @@ mod tests {
         assert_eq!(ports.marks.borrow().len(), limits::PORTLESS_MAX);
         let much_later = later(50).after(limits::PORTLESS_PAUSE_MAX * 3);
         ports.lacked(pair(7, 201), Lack::Ports, much_later);
-        assert_eq!(ports.marks.borrow().len(), 1, "those that nobody asks for go");
+        assert_eq!(
+            ports.marks.borrow().len(),
+            1,
+            "those that nobody asks for go"
+        );
     }
 
     #[test]

@@ -8,7 +8,9 @@ use crate::sys;
 
 /// Says so for each pool, once a start and once a reload. Those that cannot be asked for are left out.
 pub(super) fn say_missing(config: &Config) {
-    for (pool, missing) in missing(config, |source| sys::is_of_this_host(source).unwrap_or(true)) {
+    for (pool, missing) in missing(config, |source| {
+        sys::is_of_this_host(source).unwrap_or(true)
+    }) {
         let (count, first) = (missing.len(), missing[0]);
         tracing::warn!(
             pool,

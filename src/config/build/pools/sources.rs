@@ -62,7 +62,11 @@ fn check_families(
         return;
     };
     if !are_named && !backends.iter().any(fits) {
-        let family = if backend.address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let family = if backend.address.is_ipv4() {
+            "IPv4"
+        } else {
+            "IPv6"
+        };
         let expected = format!("an {family} address, as the backends have");
         let note = "it does nothing here";
         item.report().wrong(item.place(), expected, first, note);
