@@ -112,7 +112,8 @@ impl Ports {
                 return;
             }
         }
-        let next = now.after(pause(marks.len() + 1));
+        let marked = marks.len() + usize::from(!marks.contains_key(&pair));
+        let next = now.after(pause(marked));
         let mark = Mark {
             lack,
             next,

@@ -286,6 +286,8 @@ fn the_complete_example_shows_the_defaults() {
     let mut rooms = complete.pools[1].clone();
     assert_eq!(rooms.names[0].interval, limits::DNS_INTERVAL.default);
     rooms.names.clear();
+    let sources = std::mem::take(&mut rooms.source_addresses);
+    assert_eq!(sources.iter().count(), 17, "an address and a network");
     let usual = PoolSettings::new("rooms", PolicyKind::Hash, rooms.backends.clone());
     assert_eq!(rooms, usual);
 
