@@ -115,4 +115,31 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
         assert!(has_way_to(([127, 0, 0, 1], 1).into()));
     }
+
+    #[test]
+    fn every_dial_looks_at_all_ports_alike() {
+        for backend in ["127.0.0.1:1", "[::1]:1"] {
+            let Ok(socket) = stream_for(backend.parse().unwrap()) else {
+                println!("skipped {backend}: this host has no such family");
+                continue;
+            };
+            let (mut range, mut bytes) = (0_u32, 4);
+            // SAFETY: the option writes at most `bytes` bytes to `range`, and their number to `bytes`; both live
+            // through the call.
+            let failed = unsafe {
+                libc::getsockopt(
+                    socket.as_raw_fd(),
+                    libc::IPPROTO_IP,
+                    IP_LOCAL_PORT_RANGE,
+                    (&raw mut range).cast(),
+                    &raw mut bytes,
+                )
+            };
+            if failed != 0 {
+                println!("skipped: this kernel is older than 6.3");
+                return;
+            }
+            assert_eq!(range, 1, "from port 1 on, without an end");
+        }
+    }
 }
