@@ -3,6 +3,7 @@
 mod discovery;
 mod launch;
 pub mod log_writer;
+mod manager;
 mod names;
 mod overseer;
 mod pairs;

@@ -10,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::discovery::Resolver;
 use super::launch::{Launch, StartError};
 use super::log_writer::{LogWriter, Order, Target};
+use super::manager::Manager;
 use super::names::NameBook;
 use super::overseer::{Event, Followed, News, Overseer};
 use super::pairs;
@@ -66,6 +67,7 @@ pub(super) struct Supervisor {
     deadline: std::time::Duration,
     draining: Arc<AtomicBool>,
     signals: Option<Heeded>,
+    manager: Manager,
     log: Option<LogTask>,
     requests: mpsc::UnboundedSender<Request>,
     outcome: Outcome,
@@ -159,6 +161,7 @@ impl Supervisor {
             deadline: config.drain.deadline,
             draining,
             signals: heed(signals)?,
+            manager: Manager::new(signals),
             log,
             requests: requests.clone(),
             outcome: Outcome::default(),
@@ -177,6 +180,7 @@ impl Supervisor {
         let mut tick = tokio::time::interval(limits::FLEET_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stops = 0;
+        self.manager.ready("serving");
         while self.team.alive() > 0 || stops == 0 {
             match self.next(&mut inboxes, &mut tick).await {
                 Wake::Asked(Some(Request::Tell(number, command))) => {
@@ -285,7 +289,13 @@ impl Supervisor {
     }
 
     fn hung_up(&mut self) {
-        match self.reload() {
+        self.manager.reloading();
+        let done = self.reload();
+        self.manager.ready(match done {
+            Ok(_) => "serving",
+            Err(_) => "serving; the last reload was refused",
+        });
+        match done {
             Ok(Reloaded { needs_restart }) if needs_restart.is_empty() => {
                 tracing::info!("reloaded");
             }
@@ -320,6 +330,7 @@ impl Supervisor {
     fn drain(&mut self) {
         // Relaxed: the flag stands alone; an answer a moment late is as good.
         self.draining.store(true, Ordering::Relaxed);
+        self.manager.stopping(self.deadline);
         self.team.tell_all(&Command::Drain {
             time: self.time,
             deadline: self.deadline,
