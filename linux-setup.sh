@@ -27,6 +27,7 @@ purges=false
 allows_io_uring=false
 changed_units=false
 changed_program=false
+was_active=false
 
 usage() {
     cat <<'END'
@@ -217,7 +218,7 @@ obtain_binary() {
         binary=$here/target/release/ringway
         [[ $is_dry = true && ! -x $binary ]] || "$binary" --version >/dev/null || fail "$binary does not run here"
     else
-        [[ -x $binary ]] && "$binary" --version >/dev/null || fail "--binary: $binary does not run here"
+        "$binary" --version >/dev/null 2>&1 || fail "--binary: $binary does not run here"
     fi
 }
 
@@ -265,7 +266,7 @@ install_files() {
     put "$binary" "$program" 0755 root:root changed_program
     for unit in ringway.service ringway-tuning@.service; do
         # The packages' paths are below /usr.
-        put_text "$(sed "s|/usr/\(bin/ringway\|share/ringway\)|$prefix/\1|g" "$here/packaging/$unit")" \
+        put_text "$(sed "s#/usr/\(bin/ringway\|share/ringway\)#$prefix/\1#g" "$here/packaging/$unit")" \
             "$units/$unit" 0644 root:root changed_units
     done
     folder "$state" 0755 root:root
@@ -380,10 +381,12 @@ uninstall() {
         return
     fi
     stop_units
-    local kind thing
-    while read -r kind thing; do
-        remove "$kind" "$thing"
-    done < <(tac "$manifest")
+    local lines line
+    # All of it at once: it shrinks with every line that is done.
+    mapfile -t lines < <(tac "$manifest")
+    for line in "${lines[@]}"; do
+        remove "${line%% *}" "${line#* }"
+    done
     if has_systemd; then change 'units are read' systemctl daemon-reload; fi
     if [[ $purges = true ]]; then
         change "$state is gone" rm -rf "$state"
@@ -443,98 +446,7 @@ gone() {
     if [[ -e $thing || -L $thing ]]; then change "$thing is gone" "$@"; else already "$thing is gone"; fi
 }
 
-# --- Steps ---
-
-# put SOURCE TARGET MODE OWNER [FLAG] [KIND]: the flag, a variable, becomes true if the file changes.
-put() {
-    local source=$1 target=$2 bits=$3 owner=$4 flag=${5:-} kind=${6:-file}
-    if [[ -f $target ]] && cmp -s "$source" "$target" && [[ $(stat -c '%a %U:%G' "$target") = "${bits#0} $owner" ]]; then
-        already "$target"
-        return
-    fi
-    new_folders "${target%/*}"
-    # Beside it and then over it: a program that runs is not written to.
-    change "$target" replace "$source" "$target" "$bits" "$owner"
-    record "$kind" "$target"
-    [[ -z $flag ]] || printf -v "$flag" true
-}
-
-put_text() {
-    local text=$1 file
-    shift
-    file=$(mktemp)
-    printf '%s\n' "$text" >"$file"
-    put "$file" "$@"
-    rm -f "$file"
-}
-
-replace() {
-    install -m "$3" -o "${4%:*}" -g "${4#*:}" "$1" "$2.new"
-    mv -f "$2.new" "$2"
-    # Where SELinux decides, a file must be labelled for its place.
-    if command -v restorecon >/dev/null; then restorecon "$2" 2>/dev/null || true; fi
-}
-
-# folder PATH MODE OWNER [KIND]
-folder() {
-    if [[ -d $1 && $(stat -c '%a %U:%G' "$1") = "${2#0} $3" ]]; then
-        already "$1"
-        return
-    fi
-    local is_new=true
-    [[ ! -d $1 ]] || is_new=false
-    new_folders "${1%/*}"
-    change "$1" install -d -m "$2" -o "${3%:*}" -g "${3#*:}" "$1"
-    [[ $is_new = false ]] || record "${4:-folder}" "$1"
-}
-
-# The folders above a file, each in the manifest that was not there.
-new_folders() {
-    local path=$1
-    [[ ! -d $path && $is_dry = false ]] || return 0
-    new_folders "${path%/*}"
-    mkdir -m 0755 "$path"
-    record folder "$path"
-}
-
-# change WORDS COMMAND...: does it and says so, or says that it would.
-change() {
-    local words=$1
-    shift
-    if [[ $is_dry = true ]]; then
-        say would "$words"
-        return
-    fi
-    "$@" || return
-    say 'done' "$words"
-}
-
-# In order, each once. The state folder is made first: the manifest stands in it.
-record() {
-    [[ $is_dry = false ]] || return 0
-    mkdir -p "$state"
-    grep -qxF "$1 $2" "$manifest" 2>/dev/null || printf '%s %s\n' "$1" "$2" >>"$manifest"
-}
-
-forget() {
-    [[ $is_dry = false && -f $manifest ]] || return 0
-    local rest
-    rest=$(grep -vxF "$1 $2" "$manifest") || true
-    printf '%s' "${rest:+$rest$'\n'}" >"$manifest"
-}
-
-already() { say already "$*"; }
-kept() { say kept "$*"; }
-note() { say note "$*"; }
-
-say() {
-    printf '%-8s %s\n' "$1" "$2"
-}
-
-fail() {
-    printf 'stopped  %s\n' "$*" >&2
-    exit 1
-}
+# --- Versions, paths ---
 
 # Whether version $1 is $2 or newer.
 at_least() {
@@ -545,4 +457,6 @@ absolute() {
     realpath -m -- "$1"
 }
 
+# shellcheck source=packaging/steps.sh
+. "$here/packaging/steps.sh"
 main "$@"
