@@ -355,7 +355,7 @@ start_service() {
     fi
     start_unit ringway.service || {
         note "no systemd runs here; as root, this starts it:"
-        note "  runuser -u ringway -- $program run -c $configuration"
+        note "  setpriv --reuid=ringway --regid=ringway --init-groups $program run -c $configuration"
         return
     }
     [[ $changed_program = false || $is_dry = true || $was_active = false ]] ||

@@ -30,7 +30,7 @@ not() { ! "$@"; }
 # Opens a tunnel to the port, sends "hi" and wants it back. The mask is zero, so that the shell need not compute one.
 speaks() {
     local port=$1 line
-    exec 3<>"/dev/tcp/127.0.0.1/$port" || return
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
     printf 'GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' >&3
     IFS= read -r -t 10 line <&3
     [[ $line = *' 101 '* ]] || {

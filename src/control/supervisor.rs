@@ -121,6 +121,8 @@ impl Supervisor {
             service,
             signals,
         } = beginnings;
+        // Before anybody is served: a SIGTERM that comes with the first client must not cut it off.
+        let heeded = heed(signals)?;
         let (requests, requests_inbox) = mpsc::unbounded_channel();
         let (exits, exits_inbox) = mpsc::unbounded_channel();
         let counters = Arc::new(ControlCounters::default());
@@ -160,7 +162,7 @@ impl Supervisor {
             time: config.drain.time,
             deadline: config.drain.deadline,
             draining,
-            signals: heed(signals)?,
+            signals: heeded,
             manager: Manager::new(signals),
             log,
             requests: requests.clone(),
