@@ -100,11 +100,3 @@ fn a_service_manager_hears_of_the_start_of_each_reload_and_of_the_drain() {
     assert_eq!(service.hear(), stopping);
     assert!(service.child.wait().unwrap().success());
 }
-
-#[test]
-fn the_configuration_of_the_packages_is_right() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/ringway.toml");
-    if let Err(mistakes) = ringway::config::load(&file) {
-        panic!("{mistakes}");
-    }
-}
