@@ -126,6 +126,7 @@ fn every_link_into_the_tree_leads_somewhere() {
         "docs/capacity.md",
         "docs/configuration.md",
         "docs/control.md",
+        "docs/install.md",
         "docs/lexicon.md",
         "docs/life-of-a-tunnel.md",
         "docs/metrics.md",
