@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::running::Signals;
 use crate::limits;
 
 /// The way to the service manager, which named a socket in `NOTIFY_SOCKET` if it wants to hear.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manager {
-    /// A Ringway inside another program does not speak for it.
+    /// Whether we are the service.
     is_ours: bool,
 }
 
 impl Manager {
-    /// Who heeds the signals of the process also speaks for it.
-    pub(super) const fn new(signals: Signals) -> Self {
-        Self {
-            is_ours: matches!(signals, Signals::Heed),
-        }
+    /// One that hears nothing, if we are not the service.
+    pub(super) const fn new(is_ours: bool) -> Self {
+        Self { is_ours }
     }
 
     /// Connections are accepted: whoever waits for us may start. Also the end of a reload, whether it was taken or not.

@@ -23,6 +23,13 @@ struct Book {
 pub(super) struct NameBook(Arc<ArcSwap<Book>>);
 
 impl NameBook {
+    /// One with the names of a first snapshot.
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let book = Self::default();
+        book.follow(snapshot);
+        book
+    }
+
     /// Adds the names of a snapshot.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
         let mut book = Book::clone(&self.0.load());

@@ -67,7 +67,6 @@ pub(super) struct Supervisor {
     deadline: std::time::Duration,
     draining: Arc<AtomicBool>,
     signals: Option<Heeded>,
-    manager: Manager,
     log: Option<LogTask>,
     requests: mpsc::UnboundedSender<Request>,
     outcome: Outcome,
@@ -127,8 +126,7 @@ impl Supervisor {
         let (exits, exits_inbox) = mpsc::unbounded_channel();
         let counters = Arc::new(ControlCounters::default());
         let (snapshot, vault) = (Arc::clone(&launch.snapshot), launch.vault.clone());
-        let names = NameBook::default();
-        names.follow(&snapshot);
+        let names = NameBook::of(&snapshot);
         let writer = log_writer(config, &names, &counters)?;
         let bell = writer.as_ref().map(|(_, bell)| Arc::clone(bell));
         let (team, drains) = Team::start(launch, config, bell, exits)?;
@@ -163,7 +161,6 @@ impl Supervisor {
             deadline: config.drain.deadline,
             draining,
             signals: heeded,
-            manager: Manager::new(signals),
             log,
             requests: requests.clone(),
             outcome: Outcome::default(),
@@ -182,7 +179,7 @@ impl Supervisor {
         let mut tick = tokio::time::interval(limits::FLEET_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stops = 0;
-        self.manager.ready("serving");
+        self.manager().ready("serving");
         while self.team.alive() > 0 || stops == 0 {
             match self.next(&mut inboxes, &mut tick).await {
                 Wake::Asked(Some(Request::Tell(number, command))) => {
@@ -229,6 +226,11 @@ impl Supervisor {
             let _ = task.await;
         }
         self.outcome
+    }
+
+    /// Who heeds the signals of the process also speaks for it; a Ringway inside another program does not.
+    const fn manager(&self) -> Manager {
+        Manager::new(self.signals.is_some())
     }
 
     async fn next(&mut self, inboxes: &mut Inboxes, tick: &mut Interval) -> Wake {
@@ -291,9 +293,9 @@ impl Supervisor {
     }
 
     fn hung_up(&mut self) {
-        self.manager.reloading();
+        self.manager().reloading();
         let done = self.reload();
-        self.manager.ready(match done {
+        self.manager().ready(match done {
             Ok(_) => "serving",
             Err(_) => "serving; the last reload was refused",
         });
@@ -332,7 +334,7 @@ impl Supervisor {
     fn drain(&mut self) {
         // Relaxed: the flag stands alone; an answer a moment late is as good.
         self.draining.store(true, Ordering::Relaxed);
-        self.manager.stopping(self.deadline);
+        self.manager().stopping(self.deadline);
         self.team.tell_all(&Command::Drain {
             time: self.time,
             deadline: self.deadline,
