@@ -321,10 +321,7 @@ fn ports(least: u16, most: u16) {
 
 /// Whether this process is in a network namespace of the test's own. If not, the test is run again in one, alone, and
 /// what it says there is said here.
-#[expect(
-    clippy::print_stdout,
-    reason = "who skips a test says why"
-)]
+#[expect(clippy::print_stdout, reason = "who skips a test says why")]
 fn in_namespace(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
