@@ -1,12 +1,12 @@
-//! Finds the certificate for a client: by the host it names, then by the signatures it can check.
+//! Finds the certificate for a client: by the host it names, then by the signatures and curves it can check.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, NamedGroup, SignatureScheme};
 
 use super::super::settings::UnknownName;
 use super::certificates::{KeyKind, Loaded};
@@ -98,9 +98,13 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let choice = self.choice(hello.server_name())?;
         let schemes = hello.signature_schemes();
-        let fits = |key: &&Arc<CertifiedKey>| signs(key, schemes);
-        // If none fits, rustls says what is missing.
-        choice.iter().find(fits).or(choice.first()).cloned()
+        let curves = curves_of(&hello);
+        let signs = |key: &&Arc<CertifiedKey>| signs(key, schemes);
+        let fits = |key: &&Arc<CertifiedKey>| signs(key) && stands_on(key, curves);
+        // Not all clients mean what they say of curves. If none signs either, rustls says what is missing.
+        let found = choice.iter().find(fits);
+        let found = found.or_else(|| choice.iter().find(signs));
+        found.or(choice.first()).cloned()
     }
 }
 
@@ -117,9 +121,47 @@ fn signs(key: &CertifiedKey, schemes: &[SignatureScheme]) -> bool {
     key.key.choose_scheme(schemes).is_some()
 }
 
+/// The curves that a key of ours may be on, if the client bounds them. In TLS 1.2 its groups are for keys of certificates
+/// too (RFC 8422 section 5.1); in TLS 1.3 they are not, there the signature names its curve. rustls does not say which
+/// version there will be: it is 1.3 if the client offers one of its ciphers.
+fn curves_of<'a>(hello: &ClientHello<'a>) -> Option<&'a [NamedGroup]> {
+    let newer = |suite: &CipherSuite| u16::from(*suite) >> 8 == TLS13_SUITES;
+    if hello.cipher_suites().iter().any(newer) {
+        return None;
+    }
+    hello.named_groups()
+}
+
+/// Whether the key is on one of these curves, if it is on one at all.
+fn stands_on(key: &CertifiedKey, curves: Option<&[NamedGroup]>) -> bool {
+    let curve = CURVES.iter().find(|(scheme, _)| signs(key, &[*scheme]));
+    match (curve, curves) {
+        (Some((_, curve)), Some(curves)) => curves.contains(curve),
+        _ => true,
+    }
+}
+
 fn alike(one: &Loaded, other: &Loaded) -> bool {
     Arc::ptr_eq(&one.key, &other.key) || {
         let mut names = one.names.dns.iter();
         names.any(|name| other.names.dns.contains(name))
     }
 }
+
+/// A key on a curve of NIST makes one kind of signature, which names the curve.
+const CURVES: [(SignatureScheme, NamedGroup); 3] = [
+    (
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        NamedGroup::secp256r1,
+    ),
+    (
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+        NamedGroup::secp384r1,
+    ),
+    (
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        NamedGroup::secp521r1,
+    ),
+];
+/// The first byte of all ciphers of TLS 1.3 (RFC 8446 appendix B.4); no other cipher has it but two that nobody has.
+const TLS13_SUITES: u16 = 0x13;

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use rustls::client::ClientConnection;
+use rustls::crypto::SupportedKxGroup;
+use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -172,4 +174,41 @@ fn the_kind_of_key_is_the_one_that_the_client_can_check() {
             assert_eq!(shown(&client), of(files));
         }
     }
+}
+
+#[test]
+fn a_key_on_a_curve_that_a_client_of_tls_12_does_not_name_gives_way_to_rsa() {
+    let papers = Papers::new();
+    let rsa = papers.certificate_of(&["example.com"], Kind::Rsa, |_| {});
+    let ecdsa = papers.certificate_of(&["example.com"], Kind::Ecdsa, |_| {});
+    let only_ecdsa = papers.certificate(&["other.test"]);
+    let loaded = load(&listener(vec![
+        rsa.clone(),
+        ecdsa.clone(),
+        only_ecdsa.clone(),
+    ]));
+    let x25519 = &kx_group::X25519;
+    let p256 = &kx_group::SECP256R1;
+    let p384 = &kx_group::SECP384R1;
+    let [newer, older] = BOTH;
+    let shows = |versions: &[_], groups: &[&'static dyn SupportedKxGroup], host| {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.kx_groups = groups.to_vec();
+        let config = config_of(papers.roots(), versions, Some(provider), None);
+        let mut client = client(&config, host);
+        greet(&loaded.acceptor, &mut client).unwrap();
+        shown(&client)
+    };
+    for (versions, groups, files) in [
+        (&[older][..], &[*x25519][..], &rsa),
+        (&[older], &[*x25519, *p384], &rsa),
+        (&[older], &[*x25519, *p256], &ecdsa),
+        // Groups say nothing of signatures there.
+        (&[newer], &[*x25519], &ecdsa),
+        (&[newer, older], &[*x25519], &ecdsa),
+    ] {
+        assert_eq!(shows(versions, groups, "example.com"), of(files));
+    }
+    // There is no other: the client may take it all the same.
+    assert_eq!(shows(&[older], &[*x25519], "other.test"), of(&only_ecdsa));
 }
