@@ -40,7 +40,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     backend: Option<Cow<'a, str>>,
     worker: u16,
-    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opened: Option<Timestamp>,
     duration_ms: u64,
@@ -81,7 +82,7 @@ fn tunnel_line<'a>(tunnel: &TunnelRecord, names: &'a dyn Names) -> Line<'a> {
         route: Some(named(names.route(tunnel.route), tunnel.route)),
         backend: Some(named(names.backend(tunnel.backend), tunnel.backend)),
         worker: tunnel.worker,
-        status: tunnel.status,
+        status: Some(tunnel.status),
         opened: Some(Timestamp(tunnel.opened_unix_ms)),
         duration_ms: tunnel.duration_ms,
         traffic: Some(TrafficFields::new(
@@ -237,9 +238,8 @@ mod tests {
         assert!(text.contains(r##""backend":"#9""##), "{text}");
     }
 
-    #[test]
-    fn a_refusal_is_one_line_without_traffic() {
-        let record = Record::Refused(RefusalRecord {
+    fn refusal(status: Option<u16>, reason: Refusal) -> Record {
+        Record::Refused(RefusalRecord {
             at_unix_ms: 0,
             duration_ms: 2,
             client: "192.0.2.1:80".parse().unwrap(),
@@ -247,14 +247,30 @@ mod tests {
             route: None,
             backend: None,
             worker: 0,
-            status: 404,
-            reason: Refusal::NoRoute,
-        });
+            status,
+            reason,
+        })
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_without_traffic() {
         assert_eq!(
-            line(&record),
+            line(&refusal(Some(404), Refusal::NoRoute)),
             concat!(
                 r#"{"time":"1970-01-01T00:00:00.000Z","event":"refused","client":"192.0.2.1:80","#,
                 r#""worker":0,"status":404,"duration_ms":2,"reason":"no_route"}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn who_was_not_answered_has_no_status() {
+        assert_eq!(
+            line(&refusal(None, Refusal::TlsTimeout)),
+            concat!(
+                r#"{"time":"1970-01-01T00:00:00.000Z","event":"refused","client":"192.0.2.1:80","#,
+                r#""worker":0,"duration_ms":2,"reason":"tls_timeout"}"#,
                 "\n"
             )
         );

@@ -54,7 +54,7 @@ pub struct OneWay {
     pub bytes: u64,
 }
 
-/// A handshake that Ringway answered with an error.
+/// A handshake that Ringway refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusalRecord {
     /// When it was refused, in milliseconds since the Unix epoch.
@@ -71,8 +71,8 @@ pub struct RefusalRecord {
     pub backend: Option<u16>,
     /// The worker's number.
     pub worker: u16,
-    /// The status of the answer.
-    pub status: u16,
+    /// The status of the answer, if there was one: to a client over TLS there is none before its handshake is over.
+    pub status: Option<u16>,
     /// Why it was refused.
     pub reason: Refusal,
 }

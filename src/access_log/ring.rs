@@ -131,7 +131,7 @@ mod tests {
             route: None,
             backend: None,
             worker: 0,
-            status: 404,
+            status: Some(404),
             reason: Refusal::NoRoute,
         })
     }

@@ -269,7 +269,7 @@ mod tests {
             route: None,
             backend: None,
             worker,
-            status: 404,
+            status: Some(404),
             reason: Refusal::NoRoute,
         })
     }

@@ -161,7 +161,8 @@ reasons! {
         /// The stream of a side that speaks TLS ended without `close_notify` and without a Close frame: somebody else may
         /// have cut it off.
         TlsTruncated => "tls_truncated",
-        /// A TLS 1.2 connection has sealed as many records as one key may (2^24), and that version has no new keys.
+        /// A key of a TLS 1.2 connection was nearly used up (2^24 records), and that version has no new ones: both sides
+        /// were sent 1001.
         TlsExhausted => "tls_exhausted",
         /// Nothing went either way for the idle time.
         IdleTimeout => "idle_timeout",

@@ -27,6 +27,8 @@ mod tracks;
 mod tunnel;
 mod unsealing;
 mod watched;
+#[cfg(test)]
+mod worn_tests;
 
 pub use ask::{Answer, Asks, Question, TunnelRow};
 pub use goodbye::Goodbyes;

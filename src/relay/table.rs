@@ -439,8 +439,12 @@ impl Tunnels {
                 side.say_last(None);
                 side.socket.iter().for_each(crate::sys::end_stream);
             }
+            let wears_out = side.wire.as_ref().is_some_and(|wire| wire.wears_out());
             if waits || !was_warm {
                 self.schedule(core, key);
+            }
+            if wears_out {
+                self.part_if_worn(core, key);
             }
         }
     }

@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::segments::Segments;
 use super::table::{Ledgers, Tunnels};
 use super::tail::TailOptions;
-use super::tunnel::{FirstBytes, Opening, Patience, Stage};
+use super::tunnel::{Connection, FirstBytes, Opening, Patience, Stage};
 use crate::clock::Now;
 use crate::fleet::{BackendId, Ledger, SlotTable};
 use crate::limits;
@@ -27,10 +27,10 @@ const HOUR: Duration = Duration::from_hours(1);
 const STALLED: Duration = Duration::from_mins(1);
 
 /// A core without a driver, whose time the test decides.
-struct Still {
+pub(super) struct Still {
     // The order of dropping: what the ring still has to submit names sockets that the tunnels hold.
     ring: Ring,
-    tunnels: Tunnels,
+    pub(super) tunnels: Tunnels,
     wheel: Wheel,
     patience: Patience,
     now: Now,
@@ -38,7 +38,7 @@ struct Still {
 }
 
 impl Still {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let buffers = BufferOptions {
             shape: Shape::TwoSize,
             count: Some(4),
@@ -70,10 +70,14 @@ impl Still {
 
     /// Opens a tunnel and hands back its far ends.
     fn open(&mut self, (client, backend): (UnixStream, UnixStream)) {
+        self.open_between((client.into(), None), (backend.into(), None));
+    }
+
+    pub(super) fn open_between(&mut self, client: Connection, backend: Connection) {
         let opening = Opening {
             flow: Arc::default(),
             frames: None,
-            backend: (backend.into(), None),
+            backend,
             peer: "192.0.2.1:5".parse().unwrap(),
             accepted: Now::from_nanos(0),
             forwarded_for: None,
@@ -88,8 +92,7 @@ impl Still {
             patience: self.patience,
         };
         let Self { ring, wheel, .. } = self;
-        self.tunnels
-            .open(ring, wheel, ((client.into(), None), opening), self.now);
+        self.tunnels.open(ring, wheel, (client, opening), self.now);
     }
 
     /// Lets the time go to the wheel's next moment, and what is due then happen.
@@ -104,7 +107,7 @@ impl Still {
     }
 
     /// Lets the kernel do what it was asked for.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         let Self {
             ring, wheel, now, ..
         } = self;

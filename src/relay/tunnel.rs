@@ -75,6 +75,8 @@ pub(super) enum Farewell {
     Idle,
     /// 1001: it gave no sign of life.
     Silent,
+    /// 1001: a key of TLS 1.2 is near its end.
+    WornOut,
     /// 1001 or what the route says: the other side broke a rule, was too slow or gave no sign of life.
     PeerGone(u16),
     /// 1013: it took less than was sent to it.
@@ -86,7 +88,9 @@ pub(super) enum Farewell {
 impl Farewell {
     pub(super) const fn code(self) -> u16 {
         match self {
-            Self::GoingDown | Self::SentAway | Self::Idle | Self::Silent => close::GOING_AWAY,
+            Self::GoingDown | Self::SentAway | Self::Idle | Self::Silent | Self::WornOut => {
+                close::GOING_AWAY
+            }
             Self::PeerGone(code) => code,
             Self::TooSlow => close::TRY_AGAIN_LATER,
             Self::Restart => close::SERVICE_RESTART,
@@ -101,6 +105,7 @@ impl Farewell {
             Self::SentAway => "the client was sent away",
             Self::Idle => "idle for too long",
             Self::Silent => "no sign of life",
+            Self::WornOut => "a key of TLS 1.2 is used up, connect again",
             Self::PeerGone(_) => "the other side was sent away",
             Self::TooSlow => "messages were not read fast enough",
             Self::Broke(rule) => rule.reason(),

@@ -4,10 +4,10 @@
 use std::os::fd::AsFd;
 
 use super::table::{Core, Tunnels};
-use super::tunnel::{End, Side, Stage, Tunnel};
+use super::tunnel::{End, Farewell, Side, Stage, Tunnel};
 use crate::clock::Now;
 use crate::limits;
-use crate::metrics::EndReason;
+use crate::metrics::{EndReason, Party};
 use crate::ring::Chunk;
 use crate::tls::{ALERT_BYTES_MAX, Alert, StreamEnd};
 
@@ -66,9 +66,33 @@ impl Tunnels {
             chunk.narrow(from + opened.plain.start..from + opened.plain.end);
             self.feed(core, key, end, chunk);
         }
-        if let Some(how) = opened.end {
-            self.records_ended(core, key, end, how);
+        match opened.end {
+            Some(how) => self.records_ended(core, key, end, how),
+            None => self.part_if_worn(core, key),
         }
+    }
+
+    /// A tunnel whose keys of TLS 1.2 are near their end says goodbye while they are good for that.
+    pub(super) fn part_if_worn(&mut self, core: &mut Core<'_>, key: u32) {
+        let Some(tunnel) = self.slab.get_mut(key as usize) else {
+            return;
+        };
+        let wears_out = |end| {
+            let wire = tunnel.side_ref(end).wire.as_ref();
+            wire.is_some_and(|wire| wire.wears_out())
+        };
+        if tunnel.stage != Stage::Open
+            || tunnel.is_closed()
+            || !End::BOTH.into_iter().any(wears_out)
+        {
+            return;
+        }
+        tunnel.decide(Party::Ringway, EndReason::TlsExhausted);
+        for end in End::BOTH {
+            tunnel.side(end).farewell = Farewell::WornOut;
+        }
+        self.leave(core, key, core.now.after(limits::GOODBYE_TIMEOUT));
+        self.settle(core, key);
     }
 
     /// The records of `end` have ended, before its socket's stream or instead of it.

@@ -246,6 +246,11 @@ impl Wire {
         self.ended
     }
 
+    /// Whether the connection should end while its keys are still good for it.
+    pub fn wears_out(&self) -> bool {
+        self.session.wears_out()
+    }
+
     /// Whether the keys stand ready, which takes memory.
     pub const fn is_warm(&self) -> bool {
         self.keys.is_warm()

@@ -142,7 +142,11 @@ impl Desk {
         if let Some(refusal) = refused
             && !floor.may_refuse()
         {
-            floor.refused(refusal, peer, now, super::floor::Visit::default());
+            let visit = super::floor::Visit {
+                mute: true,
+                ..super::floor::Visit::default()
+            };
+            floor.refused(refusal, peer, now, visit);
             sys::reset_on_close(&socket);
             return ring.close(socket);
         }

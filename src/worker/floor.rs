@@ -76,6 +76,19 @@ pub(super) struct Visit {
     pub(super) methods: http::Methods,
     /// The client has a 101 from us: what it is told from now on is a Close frame.
     pub(super) told: bool,
+    /// It is sent away without an answer in HTTP.
+    pub(super) mute: bool,
+}
+
+impl Visit {
+    /// The status that the client has seen, or will, if any.
+    fn status(&self, refusal: Refusal) -> Option<u16> {
+        match (self.told, self.mute) {
+            (true, _) => Some(101),
+            (false, true) => None,
+            (false, false) => Some(http::status(refusal)),
+        }
+    }
 }
 
 impl Floor {
@@ -150,11 +163,7 @@ impl Floor {
             route: visit.route,
             backend: visit.backend,
             worker: self.worker,
-            status: if visit.told {
-                101
-            } else {
-                http::status(refusal)
-            },
+            status: visit.status(refusal),
             reason: refusal,
         };
         if !log.push(Record::Refused(record)) {

@@ -178,6 +178,10 @@ impl Greeter {
             }
             Err(Stop::Mute(refusal, words)) => {
                 tracing::debug!(peer = %job.peer, reason = refusal.label(), %words, "refused");
+                let visit = Visit {
+                    mute: true,
+                    ..visit
+                };
                 self.floor.refused(refusal, job.peer, job.accepted, visit);
                 // Who was told something must be able to read it; on the others nobody waits.
                 if words.is_empty() {

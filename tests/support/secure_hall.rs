@@ -32,6 +32,8 @@ pub(crate) struct More<'a> {
     pub(crate) listener: &'a str,
     pub(crate) tls: &'a str,
     pub(crate) route: &'a str,
+    /// Where the access log goes, if anywhere.
+    pub(crate) access_log: &'a str,
 }
 
 impl Scene {
@@ -48,11 +50,16 @@ impl Scene {
             "[workers]\ncores = 1\n"
         };
         let text = format!(
-            "{workers}{}[control]\nbind = \"127.0.0.1:0\"\naccess_log = \"off\"\n\
+            "{workers}{}[control]\nbind = \"127.0.0.1:0\"\naccess_log = \"{}\"\n\
              [listeners.test]\nbind = [\"127.0.0.1:0\"]\n{}\n\
              [listeners.test.tls]\ncertificates = [{}]\n{}\n\
              [pools.all]\nbackends = [\"{}\"]\n[[routes]]\npath = \"/\"\npool = \"all\"\n{}\n",
             more.sections,
+            if more.access_log.is_empty() {
+                "off"
+            } else {
+                more.access_log
+            },
             more.listener,
             papers.toml(),
             more.tls,

@@ -123,7 +123,8 @@ fn signs(key: &CertifiedKey, schemes: &[SignatureScheme]) -> bool {
 
 /// The curves that a key of ours may be on, if the client bounds them. In TLS 1.2 its groups are for keys of certificates
 /// too (RFC 8422 section 5.1); in TLS 1.3 they are not, there the signature names its curve. rustls does not say which
-/// version there will be: it is 1.3 if the client offers one of its ciphers.
+/// version there will be: it is 1.3 if the client offers one of its ciphers, which no client does in vain but those that
+/// do not look at curves.
 fn curves_of<'a>(hello: &ClientHello<'a>) -> Option<&'a [NamedGroup]> {
     let newer = |suite: &CipherSuite| u16::from(*suite) >> 8 == TLS13_SUITES;
     if hello.cipher_suites().iter().any(newer) {

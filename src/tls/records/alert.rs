@@ -74,3 +74,31 @@ impl fmt::Debug for Alert {
 pub(super) const WARNING: u8 = 1;
 /// The level of all others.
 pub(super) const FATAL: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As IANA lists them ("TLS Alerts"), with the level that each must have.
+    #[test]
+    fn alerts_have_the_numbers_names_and_levels_of_the_rfcs() {
+        for (alert, number, level, name) in [
+            (Alert::CLOSE_NOTIFY, 0, 1, "close_notify"),
+            (Alert::UNEXPECTED_MESSAGE, 10, 2, "unexpected_message"),
+            (Alert::BAD_RECORD_MAC, 20, 2, "bad_record_mac"),
+            (Alert::RECORD_OVERFLOW, 22, 2, "record_overflow"),
+            (Alert::ILLEGAL_PARAMETER, 47, 2, "illegal_parameter"),
+            (Alert::DECODE_ERROR, 50, 2, "decode_error"),
+            (Alert::PROTOCOL_VERSION, 70, 2, "protocol_version"),
+            (Alert::INTERNAL_ERROR, 80, 2, "internal_error"),
+            (Alert::USER_CANCELED, 90, 1, "user_canceled"),
+            (Alert::NO_RENEGOTIATION, 100, 1, "no_renegotiation"),
+        ] {
+            assert_eq!(alert.message(), [level, number]);
+            assert_eq!(alert.to_string(), name);
+            assert_eq!(format!("{alert:?}"), name);
+        }
+        assert_eq!(Alert(112).name(), None);
+        assert_eq!(Alert(112).to_string(), "alert 112");
+    }
+}

@@ -380,6 +380,11 @@ fn whole_tickets_are_passed_on_and_cut_ones_are_skipped() {
     };
     let (one, two, long) = (ticket(b"one"), ticket(b"two!"), ticket(&[9; 1000]));
     assert_eq!(get(&one), [b"one"]);
+    // Cut at its last bytes, or right behind its header.
+    for cut in [one.len() - 1, one.len() - 2, 4] {
+        assert_eq!(get(&one[..cut]), [b""; 0]);
+        assert_eq!(get(&one[cut..]), [b""; 0]);
+    }
     assert_eq!(get(&[&one[..], &two].concat()), [&b"one"[..], b"two!"]);
     assert_eq!(
         get(&[&one[..], &two, &long[..500]].concat()),

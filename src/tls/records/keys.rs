@@ -33,7 +33,7 @@ impl Keys {
 
     /// Whether there are any.
     pub const fn is_warm(&self) -> bool {
-        self.tx.0.is_some() || self.rx.0.is_some()
+        self.tx.is_ready() || self.rx.is_ready()
     }
 }
 
@@ -50,6 +50,11 @@ impl Warm {
             (LessSafeKey::new(key), half.iv)
         });
         key
+    }
+
+    /// Whether there is one.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Drops it.

@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::post::{KEY_UPDATE_MESSAGE, Post, Update};
 use super::record::{self, HEADER_BYTES, Header, Kind, Plain};
 use super::secret::neither_copied_nor_shown;
-use crate::limits::{RECORD_WARNINGS_MAX, RECORDS_WITHOUT_DATA_MAX};
+use crate::limits::{RECORD_WARNINGS_MAX, RECORDS_FOR_GOODBYE, RECORDS_WITHOUT_DATA_MAX};
 
 /// Which side of the connection we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +166,13 @@ impl Session {
     pub fn owes_update(&self) -> bool {
         let worn_out = self.tx.sequence + 1 >= self.limit.into();
         self.version() == Version::Tls13 && !self.said_end && (self.owed || worn_out)
+    }
+
+    /// Whether a key is near its end and no other follows it, as in TLS 1.2: what is left is for goodbyes.
+    pub fn wears_out(&self) -> bool {
+        let kept = RECORDS_FOR_GOODBYE.min(self.limit / 4);
+        let used = self.tx.sequence.max(self.rx.sequence);
+        self.version() == Version::Tls12 && used >= u64::from(self.limit - kept)
     }
 
     /// Looks at the record at the front of `wire` and opens it where it stands. However the bytes come in, the verdicts

@@ -239,6 +239,52 @@ fn a_peer_that_wears_its_key_of_tls_12_out_is_refused() {
 }
 
 #[test]
+fn a_key_of_tls_12_wears_out_while_a_quarter_is_left_in_either_direction() {
+    for suite in Suite::ALL {
+        let (mut client, mut server) = pair(Version::Tls12, suite, 8);
+        for sent in 1..=6 {
+            assert!(!client.session.wears_out() && !server.session.wears_out());
+            client.send(b"data", &mut server);
+            assert_eq!(client.session.wears_out(), sent == 6, "sealed");
+            server.take();
+        }
+        assert!(server.session.wears_out(), "opened");
+        let (mut client, mut server) = pair(Version::Tls13, suite, 8);
+        for _ in 0..40 {
+            assert!(!client.session.wears_out() && !server.session.wears_out());
+            client.send(b"data", &mut server);
+            server.take();
+        }
+    }
+    let (mut client, _) = pair(Version::Tls12, Suite::Aes128Gcm, 1 << 24);
+    for (sealed, wears_out) in [((15 << 20) - 1, false), (15 << 20, true)] {
+        client.session.tx.sequence = sealed;
+        assert_eq!(client.session.wears_out(), wears_out);
+    }
+}
+
+#[test]
+fn a_key_that_was_replaced_is_not_kept() {
+    let (mut client, mut server) = pair(Version::Tls13, Suite::Aes128Gcm, 1000);
+    let is_warm = |side: &Side| (side.keys.tx.is_ready(), side.keys.rx.is_ready());
+    assert!(!client.keys.is_warm());
+    client.send(b"data", &mut server);
+    server.take();
+    assert_eq!(
+        (is_warm(&client), is_warm(&server)),
+        ((true, false), (false, true))
+    );
+    assert!(
+        client.keys.is_warm() && server.keys.is_warm(),
+        "one is enough"
+    );
+    client.session.owed = true;
+    client.send(b"data", &mut server);
+    assert!(matches!(server.step(), Verdict::Rekeyed { .. }));
+    assert_eq!(is_warm(&server), (false, false), "until the next record");
+}
+
+#[test]
 fn both_sides_may_renew_their_keys_at_once() {
     for suite in Suite::ALL {
         let (mut client, mut server) = pair(Version::Tls13, suite, 5);
@@ -285,7 +331,9 @@ fn nothing_follows_the_end() {
 fn a_half_that_is_closed_still_hears_the_other() {
     each(|version, suite| {
         let (mut client, mut server) = pair(version, suite, 1000);
+        assert!(!client.session.is_closed());
         client.session.close(&mut client.keys, &mut [0; 100]);
+        assert!(client.session.is_closed());
         server.send(b"still here", &mut client);
         assert_eq!(client.take(), b"still here");
     });

@@ -7,6 +7,7 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::pair::{BOTH, client, config, config_of, greet, hear, load, said, talk};
 use super::papers::{Kind, Papers, listener};
@@ -191,9 +192,14 @@ fn a_key_on_a_curve_that_a_client_of_tls_12_does_not_name_gives_way_to_rsa() {
     let p256 = &kx_group::SECP256R1;
     let p384 = &kx_group::SECP384R1;
     let [newer, older] = BOTH;
-    let shows = |versions: &[_], groups: &[&'static dyn SupportedKxGroup], host| {
+    let shows = |versions: &[&'static SupportedProtocolVersion],
+                 groups: &[&'static dyn SupportedKxGroup],
+                 host| {
         let mut provider = rustls::crypto::aws_lc_rs::default_provider();
         provider.kx_groups = groups.to_vec();
+        // rustls offers ciphers of versions too that it was told not to speak.
+        let is_spoken = |suite: &SupportedCipherSuite| versions.contains(&suite.version());
+        provider.cipher_suites.retain(is_spoken);
         let config = config_of(papers.roots(), versions, Some(provider), None);
         let mut client = client(&config, host);
         greet(&loaded.acceptor, &mut client).unwrap();
