@@ -13,6 +13,7 @@ mod secure_hall;
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -69,6 +70,29 @@ fn put(papers: &Papers, place: &Papers) {
     }
 }
 
+/// Shakes hands until told to stop. No handshake fails, and each shows a certificate that is good then.
+fn keep_coming(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    seen: &Seen,
+    known: &BTreeMap<Vec<u8>, u64>,
+) {
+    let mut before = 0;
+    while !seen.stop.load(Ordering::Acquire) {
+        let stream = connect_tls(address, config, "localhost").expect("no handshake fails");
+        let shown = &stream.conn.peer_certificates().unwrap()[0];
+        let number = known[&shown.to_vec()];
+        assert!(
+            number <= seen.newest.load(Ordering::Acquire),
+            "from nowhere"
+        );
+        // Workers take a new one each in its time, so one client may be a swap behind another.
+        assert!(number + 1 >= before, "one that was replaced long ago");
+        before = before.max(number);
+        seen.shown[usize::try_from(number).unwrap()].fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 #[test]
 fn certificates_are_swapped_under_load_without_a_failed_handshake() {
     let scene = Scene::new(&More {
@@ -95,23 +119,7 @@ fn certificates_are_swapped_under_load_without_a_failed_handshake() {
         for client in 0..CLIENTS {
             let config = config(&scene.authority, client);
             let (seen, known) = (&seen, &known);
-            scope.spawn(move || {
-                let mut before = 0;
-                while !seen.stop.load(Ordering::Acquire) {
-                    let stream = connect_tls(address, &config, "localhost");
-                    let stream = stream.expect("no handshake fails");
-                    let shown = &stream.conn.peer_certificates().unwrap()[0];
-                    let number = known[&shown.to_vec()];
-                    assert!(
-                        number <= seen.newest.load(Ordering::Acquire),
-                        "from nowhere"
-                    );
-                    // Workers take a new one each in its time, so one client may be a swap behind another.
-                    assert!(number + 1 >= before, "one that was replaced long ago");
-                    before = before.max(number);
-                    seen.shown[usize::try_from(number).unwrap()].fetch_add(1, Ordering::AcqRel);
-                }
-            });
+            scope.spawn(move || keep_coming(address, &config, seen, known));
         }
         let watch = Watch(&seen);
         watch.until_shown(&scene, 0);
