@@ -76,6 +76,8 @@ pub enum Steering {
     Hash,
     /// The worker on the core that received the packet, by a classic BPF program.
     Cpu,
+    /// The kernel's hash, and then a worker that carries less, if there is one.
+    LeastLoaded,
 }
 
 /// The shape of the receive buffers.

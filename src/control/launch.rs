@@ -13,6 +13,7 @@ use crate::ring::{BufferOptions, Features, ProbeError, RingOptions, Shape};
 use crate::sync::Arc;
 use crate::sys::proc::{Limit, Resource};
 use crate::sys::{self, ListenOptions};
+use crate::worker::Board;
 
 /// Why Ringway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,8 @@ pub(super) struct Launch {
     pub(super) cores: Vec<usize>,
     /// For each worker, its member of each listening group.
     pub(super) listeners: Vec<Members>,
+    /// Where workers hand connections to each other, if they do and are more than one.
+    pub(super) board: Option<Arc<Board>>,
     pub(super) ring: RingOptions,
     pub(super) features: Features,
     pub(super) table: Arc<SlotTable>,
@@ -116,6 +119,10 @@ impl Launch {
             .map_err(|error| StartError::System("cannot turn core dumps off", error))?;
         let vault = Vault::load(config, &Vault::default(), Now::read())?;
         let listeners = listeners(config, &cores)?;
+        let hands_over = config.workers.steering == Steering::LeastLoaded && cores.len() > 1;
+        let board = hands_over.then(|| Board::new(cores.len())).transpose();
+        let board = board
+            .map_err(|error| StartError::System("cannot open the workers' eventfds", error))?;
         let table = Arc::new(SlotTable::new(limits::SLOT_ROWS_MAX));
         let mut registry = Registry::new(Arc::clone(&table));
         let mut snapshot = config.snapshot(&mut registry)?;
@@ -130,6 +137,7 @@ impl Launch {
         let launch = Self {
             cores,
             listeners,
+            board,
             ring,
             features,
             table,

@@ -106,7 +106,9 @@ impl Team {
         counters: Arc<WorkerCounters>,
         ready: Option<std::sync::mpsc::Sender<()>>,
     ) -> io::Result<(Member, Option<Drain>)> {
-        let (sender, mailbox) = mailbox()?;
+        let board = self.launch.board.as_ref();
+        let bell = board.map(|board| board.bell(number)).transpose()?;
+        let (sender, mailbox) = mailbox(bell)?;
         let log = self.log_bell.as_ref();
         let (recorder, drain) = log
             .map(|bell| access_log::channel(limits::ACCESS_LOG_RECORDS_MAX, bell))
@@ -123,6 +125,7 @@ impl Team {
             counters: Arc::clone(&counters),
             recorder,
             mailbox,
+            board: board.map(Arc::clone),
             seed: self.rng.next_u64(),
             ready,
         };

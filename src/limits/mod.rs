@@ -306,6 +306,13 @@ pub const GREETER_KEEP_BYTES: usize = 4 * 1024;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Commands that may wait in a worker's mailbox: a drain, a snapshot, some questions and a few to spare.
 pub const MAILBOX_COMMANDS: usize = 16;
+/// Connections that may wait for one worker to which others handed them; beyond it who accepted one keeps it. One batch
+/// of accepts, which a worker takes at once; 24 bytes each.
+pub const HANDOFFS_WAITING_MAX: u32 = COMPLETION_BATCH as u32;
+/// How much less another worker must carry, at the least, for a new connection to move to it.
+pub const HANDOFF_GAP_LEAST: u32 = 4;
+/// And by which part of what that one carries.
+pub const HANDOFF_GAP_SHARE: u32 = 64;
 /// How long after it died a worker is started again, so that a fault at the start does not spin.
 pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// How long a second stop waits for the workers to end: each looks at its mail after every batch, so it takes

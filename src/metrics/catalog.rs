@@ -4,7 +4,7 @@ use super::metric::{
     FLOW_DIRECTION, FLOW_SIDE, FlowSource, LISTENER_CERTIFICATE, Metric, POOL_BACKEND, Source,
     WORKER, WORKER_DIRECTION, WORKER_REASON, counter, flow, gauge, times,
 };
-use super::{BackendFailure, EndReason, Refusal};
+use super::{BackendFailure, EndReason, Handoff, Refusal};
 
 /// Every metric, in the order `/metrics` prints them.
 pub const CATALOG: &[Metric] = &[
@@ -20,6 +20,12 @@ pub const CATALOG: &[Metric] = &[
         "Times accepting paused because file descriptors had run out.",
         WORKER,
         Source::Worker(|worker| worker.accept_paused.get()),
+    ),
+    counter(
+        "ringway_handoffs_total",
+        "Client connections that moved to a worker that carried less, at both, or could not.",
+        &["worker", "handoff"],
+        Source::Reasons(|worker| &worker.handoffs, |at| Handoff::ALL[at].label()),
     ),
     counter(
         "ringway_request_heads_total",

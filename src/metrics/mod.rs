@@ -20,6 +20,6 @@ pub use flow::{FlowCounters, FlowSide, FlowTraffic, RoundTrips, Sizes};
 pub use flows::{FlowLabels, FlowRow, Flows};
 pub use histogram::{Histogram, HistogramReading};
 pub use metric::{Kind, Metric};
-pub use reason::{BackendFailure, Dropped, EndReason, Party, Refusal};
+pub use reason::{BackendFailure, Dropped, EndReason, Handoff, Party, Refusal};
 pub use text::{BackendSample, CONTENT_TYPE, CertificateSample, Extra, Samples, render};
 pub use worker::{HandshakeTimes, RULES, Traffic, TunnelTimes, WorkerCounters};

@@ -26,6 +26,18 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// What became of a connection that was to move from the worker that accepted it to one that carried less.
+    Handoff {
+        /// This worker accepted it and handed it on.
+        Out => "out",
+        /// This worker took it over.
+        In => "in",
+        /// This worker kept it: the other one had no room in line, or was going.
+        Refused => "refused",
+    }
+}
+
+reasons! {
     /// Why a client was answered by Ringway itself instead of by a backend.
     Refusal {
         /// 308: the client came in the clear to a listener that sends clients on to HTTPS.

@@ -1,6 +1,8 @@
 //! What one worker counts. The worker is the only writer of every cell, but for `worker_restarts`.
 
-use super::{BackendFailure, ByReason, Counter, EndReason, Flows, Gauge, Histogram, Refusal};
+use super::{
+    BackendFailure, ByReason, Counter, EndReason, Flows, Gauge, Handoff, Histogram, Refusal,
+};
 use crate::sync::Arc;
 
 /// Places for the rules that a frame or a message can break; the `ws` room numbers its rules below this and names
@@ -48,6 +50,8 @@ pub struct WorkerCounters {
 
     /// Connections accepted.
     pub accepted: Counter,
+    /// Connections between workers, by [`Handoff::index`].
+    pub handoffs: [Counter; Handoff::ALL.len()],
     /// Connections whose whole request head arrived.
     pub greeted: Counter,
     /// Tunnels opened, in total.
@@ -111,6 +115,11 @@ impl WorkerCounters {
     /// Counts a refused handshake.
     pub fn refused(&self, reason: Refusal) {
         self.refused[reason.index()].add(1);
+    }
+
+    /// Counts a connection that moves between workers, or could not.
+    pub fn handoff(&self, handoff: Handoff) {
+        self.handoffs[handoff.index()].add(1);
     }
 
     /// Counts a backend's failure.

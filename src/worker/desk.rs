@@ -9,8 +9,10 @@ use super::floor::{Floor, LOOK};
 use super::greet;
 use super::jobs::Job;
 use super::mailbox::{Command, Mailbox};
+use super::spread::{Handed, Hands};
 use crate::clock::Now;
 use crate::limits;
+use crate::metrics::Handoff;
 use crate::relay::{Goodbyes, Tunnels};
 use crate::ring::{Accepted, Completion, Dispatch, Ring, Token, Wheel};
 use crate::rng::Rng;
@@ -22,6 +24,8 @@ use crate::upstream::Stream;
 pub(super) struct Desk {
     floor: Rc<Floor>,
     mailbox: Mailbox,
+    /// Where workers hand connections to each other.
+    hands: Option<Hands>,
     listeners: Vec<Listening>,
     /// Where the policies of new pools begin.
     rng: Rng,
@@ -79,7 +83,7 @@ impl Drain {
 impl Desk {
     pub(super) fn new(
         floor: Rc<Floor>,
-        mailbox: Mailbox,
+        (mailbox, hands): (Mailbox, Option<Hands>),
         listeners: Vec<Arc<OwnedFd>>,
         rng: Rng,
     ) -> Self {
@@ -93,6 +97,7 @@ impl Desk {
         Self {
             floor,
             mailbox,
+            hands,
             listeners,
             rng,
             drain: None,
@@ -110,6 +115,9 @@ impl Desk {
     pub(super) fn start(&mut self, ring: &mut Ring) {
         for number in 0..self.listeners.len() {
             self.arm(ring, number);
+        }
+        if let Some(hands) = &mut self.hands {
+            hands.open();
         }
     }
 
@@ -129,10 +137,46 @@ impl Desk {
         }
     }
 
+    /// Hands a connection that was accepted now to a worker that carries less, if there is one.
+    fn hand_on(&mut self, handed: Handed) -> Option<Handed> {
+        let Some(hands) = &mut self.hands else {
+            return Some(handed);
+        };
+        let Some(to) = hands.elsewhere(self.floor.load()) else {
+            return Some(handed);
+        };
+        match hands.pass(to, handed) {
+            Ok(()) => {
+                self.floor.counters.handoff(Handoff::Out);
+                None
+            }
+            Err(kept) => {
+                self.floor.counters.handoff(Handoff::Refused);
+                Some(kept)
+            }
+        }
+    }
+
+    /// Takes what other workers have handed to this one, and tells them what it holds.
+    fn take_over(&mut self, ring: &mut Ring, now: Now) {
+        while let Some(handed) = self.hands.as_mut().and_then(Hands::take) {
+            self.floor.counters.handoff(Handoff::In);
+            self.welcome(ring, handed, now);
+        }
+        if let Some(hands) = &mut self.hands {
+            hands.show(self.floor.load());
+            hands.ring();
+        }
+    }
+
     /// Puts a new connection in line, or turns it away.
-    fn welcome(&mut self, ring: &mut Ring, socket: OwnedFd, listener: u32, now: Now) {
+    fn welcome(&mut self, ring: &mut Ring, connection: Handed, now: Now) {
+        let Handed {
+            socket,
+            listener,
+            accepted,
+        } = connection;
         let floor = &self.floor;
-        floor.counters.accepted.add(1);
         // Without a peer the connection is gone already.
         let Ok(peer) = sys::peer_of(socket.as_fd()) else {
             return ring.close(socket);
@@ -146,7 +190,7 @@ impl Desk {
                 mute: true,
                 ..super::floor::Visit::default()
             };
-            floor.refused(refusal, peer, now, visit);
+            floor.refused(refusal, peer, accepted, visit);
             sys::reset_on_close(&socket);
             return ring.close(socket);
         }
@@ -154,7 +198,7 @@ impl Desk {
             stream: Stream::new(socket),
             peer,
             listener,
-            accepted: now,
+            accepted,
             refused,
         }) {
             self.greeters_wanted += 1;
@@ -224,6 +268,9 @@ impl Desk {
                 listening.socket = None;
             }
         }
+        if let Some(hands) = &mut self.hands {
+            hands.close();
+        }
         self.floor.draining.set(true);
         self.floor.lobbies.call_all();
         self.queued = true;
@@ -244,7 +291,8 @@ impl Desk {
         let count = drain.due(now);
         let mut tunnels = self.floor.tunnels.borrow_mut();
         tunnels.drain(ring, wheel, now, (count, drain.deadline));
-        let everyone_left = tunnels.is_empty() && self.floor.greeting.get() == 0;
+        let expects = self.hands.as_ref().is_some_and(Hands::expects);
+        let everyone_left = tunnels.is_empty() && self.floor.greeting.get() == 0 && !expects;
         // The tunnels' own deadlines fire with the wheel; two more ticks are theirs.
         let over = now > drain.deadline.after(limits::WHEEL_TICK * 4);
         self.finished |= everyone_left || over;
@@ -263,7 +311,15 @@ impl Dispatch for Desk {
         }
         match accepted.connection {
             Ok(socket) => {
-                self.welcome(ring, socket, accepted.listener, now);
+                self.floor.counters.accepted.add(1);
+                let connection = Handed {
+                    socket,
+                    listener: accepted.listener,
+                    accepted: now,
+                };
+                if let Some(kept) = self.hand_on(connection) {
+                    self.welcome(ring, kept, now);
+                }
                 self.arm(ring, number);
             }
             Err(error) => accept_failed(&self.floor, &error),
@@ -317,6 +373,9 @@ impl Dispatch for Desk {
                 self.floor.lobbies.freed(ended);
                 self.queued = true;
             }
+        }
+        if self.hands.is_some() {
+            self.take_over(ring, now);
         }
         if self.drain.is_none() && !self.rearm && self.listeners.iter().any(|one| !one.armed) {
             // Out of descriptors, most likely: what is open is served, what comes waits in the kernel's

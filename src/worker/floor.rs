@@ -112,6 +112,12 @@ impl Floor {
         }
     }
 
+    /// What this worker carries: its tunnels, and the connections that may become some.
+    pub(super) fn load(&self) -> u32 {
+        let tunnels = u32::try_from(self.tunnels.borrow().len()).unwrap_or(u32::MAX);
+        tunnels.saturating_add(self.greeting.get())
+    }
+
     /// Puts an accepted connection in line; true if it needs one more greeter.
     pub(super) fn enqueue(&self, job: Job) -> bool {
         self.greeting.set(self.greeting.get() + 1);

@@ -58,10 +58,11 @@ pub struct Mailbox {
 
 /// A mailbox and the way into it. Its bell is the eventfd that the worker sleeps on, and not one more that its
 /// ring watches: a ring that hears of one eventfd inside the wake-up of another puts its own signal off, and
-/// a kernel may then lose the second such signal, and with it every later one.
-pub fn mailbox() -> io::Result<(Sender, Mailbox)> {
+/// a kernel may then lose the second such signal, and with it every later one. `bell` is one that others ring too;
+/// without it the mailbox has its own.
+pub fn mailbox(bell: Option<OwnedFd>) -> io::Result<(Sender, Mailbox)> {
     let (producer, consumer) = RingBuffer::new(limits::MAILBOX_COMMANDS);
-    let bell = EventFd::for_parking()?;
+    let bell = bell.map_or_else(EventFd::for_parking, Ok)?;
     let sender = Sender {
         producer,
         bell: bell.try_clone()?.into(),
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_says_so_and_takes_more_once_it_was_read() {
-        let (mut sender, mut mailbox) = mailbox().unwrap();
+        let (mut sender, mut mailbox) = mailbox(None).unwrap();
         for _ in 0..limits::MAILBOX_COMMANDS {
             assert!(sender.send(Command::Fail));
         }

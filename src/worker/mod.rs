@@ -21,6 +21,7 @@ mod plan;
 mod reach;
 mod secure;
 mod sources;
+mod spread;
 mod wish;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -33,6 +34,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 pub use floor::WorkerLimits;
 pub use mailbox::{Command, Mailbox, Sender, mailbox};
+pub use spread::{Berth, Board};
 
 use crate::access_log::Recorder;
 use crate::clock::Now;
@@ -52,6 +54,7 @@ use jobs::Jobs;
 use lobby::Lobbies;
 use plan::Plan;
 use sources::Sources;
+use spread::Hands;
 
 /// Everything a worker is given for its life.
 pub struct Setup {
@@ -77,6 +80,8 @@ pub struct Setup {
     pub recorder: Option<Recorder>,
     /// Its mail.
     pub mailbox: Mailbox,
+    /// Where workers hand connections to each other; nothing if each keeps what it accepts.
+    pub board: Option<Arc<Board>>,
     /// Decides all its random choices.
     pub seed: u64,
     /// Hears that it accepts.
@@ -93,7 +98,11 @@ pub fn run(setup: Setup) -> io::Result<Goodbyes> {
         .make()
         .map_err(|error| io::Error::other(error.to_string()))?;
     let floor = Rc::new(OnceCell::new());
-    let _last = TearDown(Rc::clone(&floor));
+    let _last = TearDown {
+        floor: Rc::clone(&floor),
+        board: setup.board.clone(),
+        worker: setup.number,
+    };
     executor.run(live(setup, floor))
 }
 
@@ -140,7 +149,11 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
     });
     // The first one to be set is the only one.
     let _ = place.set(Rc::clone(&floor));
-    let mut desk = Desk::new(floor, setup.mailbox, listeners, rng);
+    let hands = setup.board.map(|board| {
+        let rng = Rng::seeded(rng.next_u64());
+        Hands::new(board, setup.number, rng)
+    });
+    let mut desk = Desk::new(floor, (setup.mailbox, hands), listeners, rng);
     desk.start(&mut handle.ring());
     if let Some(ready) = setup.ready {
         // Whoever does not listen any more does not need to know.
@@ -152,11 +165,20 @@ async fn live(setup: Setup, place: Rc<OnceCell<Rc<Floor>>>) -> io::Result<Goodby
 }
 
 /// What a worker leaves behind when it is gone, by its own end or by a panic: nothing.
-struct TearDown(Rc<OnceCell<Rc<Floor>>>);
+struct TearDown {
+    floor: Rc<OnceCell<Rc<Floor>>>,
+    board: Option<Arc<Board>>,
+    worker: u16,
+}
 
 impl Drop for TearDown {
     fn drop(&mut self) {
-        let Some(floor) = self.0.get() else { return };
+        if let Some(board) = &self.board {
+            board.leave(self.worker.into());
+        }
+        let Some(floor) = self.floor.get() else {
+            return;
+        };
         // Tasks that never came to their end keep the floor; what stands on it goes here.
         drop(floor.jobs.take_all());
         floor.lobbies.close();

@@ -54,7 +54,7 @@ impl Lone {
         let listener = sys::listen(any, options).unwrap();
         let address = socket2::SockRef::from(&listener).local_addr().unwrap();
         let address = address.as_socket().unwrap();
-        let (sender, mailbox) = mailbox().unwrap();
+        let (sender, mailbox) = mailbox(None).unwrap();
         let counters = Arc::new(WorkerCounters::default());
         let (ready, is_ready) = std::sync::mpsc::channel();
         let setup = Setup {
@@ -79,6 +79,7 @@ impl Lone {
             counters: Arc::clone(&counters),
             recorder: None,
             mailbox,
+            board: None,
             seed: 1,
             ready: Some(ready),
         };

@@ -18,7 +18,11 @@ pub(super) fn workers(table: &mut Table<'_>) -> WorkerSettings {
         ("two-size", ReceiveBuffers::TwoSize),
         ("bundle", ReceiveBuffers::Bundle),
     ];
-    let steerings = [("hash", Steering::Hash), ("cpu", Steering::Cpu)];
+    let steerings = [
+        ("hash", Steering::Hash),
+        ("cpu", Steering::Cpu),
+        ("least-loaded", Steering::LeastLoaded),
+    ];
     let by_shape = kind::power_of_two(limits::RECEIVE_BUFFERS).or_word("auto");
     let bytes_by_shape = kind::size(limits::RECEIVE_BUFFER_BYTES).or_word("auto");
     let cores = table.item("cores").and_then(|item| cores(&item));

@@ -21,6 +21,7 @@ fn printed(config: &Config) -> String {
     let steering = match config.workers.steering {
         Steering::Hash => "hash",
         Steering::Cpu => "cpu",
+        Steering::LeastLoaded => "least-loaded",
     };
     let log = match &config.control.access_log {
         AccessLog::Off => "off",
@@ -115,12 +116,16 @@ pub(super) fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value
     seconds.prop_map(Duration::from_secs)
 }
 
+fn steering() -> impl Strategy<Value = Steering> {
+    prop::sample::select(vec![Steering::Hash, Steering::Cpu, Steering::LeastLoaded])
+}
+
 proptest! {
     #[test]
-    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes::any::routes(), listeners in tls::any::listeners(), bound in 1_u32..1_000) {
+    fn any_configuration_reads_back_the_same(pools in pools::any::pools(), routes in routes::any::routes(), listeners in tls::any::listeners(), bound in 1_u32..1_000, steering in steering()) {
         let mut config = super::least();
         config.workers.cores = Cores::List(vec![2, 0]);
-        config.workers.steering = Steering::Cpu;
+        config.workers.steering = steering;
         config.limits.connections_per_source = Some(bound);
         config.listeners = listeners;
         config.pools = pools;
