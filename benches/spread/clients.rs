@@ -71,16 +71,22 @@ impl Clients {
         })
     }
 
-    /// Forgets those whose tunnels ended, which must be so many.
+    /// Forgets those whose tunnels ended, which will be so many: the kernel takes a while for the last of them.
     pub(crate) fn drop_dead(&mut self, expected: usize) -> anyhow::Result<()> {
         let before = self.open.len();
         for stream in &self.open {
             stream.set_nonblocking(true)?;
         }
-        self.open.retain_mut(|stream| {
-            let read = stream.read(&mut [0]);
-            read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-        });
+        for _ in 0..LOOKS_MAX {
+            self.open.retain_mut(|stream| {
+                let read = stream.read(&mut [0]);
+                read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+            });
+            if before - self.open.len() >= expected {
+                break;
+            }
+            std::thread::park_timeout(LOOK);
+        }
         let gone = before - self.open.len();
         ensure!(
             gone == expected,
@@ -128,4 +134,6 @@ const HEAD: &[u8] =
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// Handshakes under way at once.
 const THREADS: usize = 32;
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS_MAX: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(20);
