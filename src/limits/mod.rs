@@ -308,7 +308,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const MAILBOX_COMMANDS: usize = 16;
 /// Connections that may wait for one worker to which others handed them; beyond it who accepted one keeps it. One batch
 /// of accepts, which a worker takes at once; 24 bytes each.
-pub const HANDOFFS_WAITING_MAX: u32 = COMPLETION_BATCH as u32;
+pub const HANDOFFS_WAITING_MAX: u32 = 256;
+
+const _: () = assert!(HANDOFFS_WAITING_MAX as usize == COMPLETION_BATCH);
+
 /// How much less another worker must carry, at the least, for a new connection to move to it.
 pub const HANDOFF_GAP_LEAST: u32 = 4;
 /// And by which part of what that one carries.

@@ -18,11 +18,7 @@ fn printed(config: &Config) -> String {
         Cores::Count(count) => count.to_string(),
         Cores::List(list) => format!("{list:?}"),
     };
-    let steering = match config.workers.steering {
-        Steering::Hash => "hash",
-        Steering::Cpu => "cpu",
-        Steering::LeastLoaded => "least-loaded",
-    };
+    let steering = word_for(config.workers.steering);
     let log = match &config.control.access_log {
         AccessLog::Off => "off",
         AccessLog::Stdout => "stdout",
@@ -73,6 +69,14 @@ fn printed(config: &Config) -> String {
         .iter()
         .for_each(|route| routes::print::route(&mut out, route, &config.pools));
     out
+}
+
+const fn word_for(steering: Steering) -> &'static str {
+    match steering {
+        Steering::Hash => "hash",
+        Steering::Cpu => "cpu",
+        Steering::LeastLoaded => "least-loaded",
+    }
 }
 
 fn print_listener(out: &mut String, listener: &Listener) {
