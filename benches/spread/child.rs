@@ -10,6 +10,8 @@ use ringway::cli::echo::EchoFleet;
 use ringway::control::{Running, Signals};
 use ringway::sys::proc::{Limit, Resource};
 
+use crate::float;
+
 /// A Ringway with so many workers.
 pub(crate) struct Proxy {
     process: Process,
@@ -107,10 +109,10 @@ impl Proxy {
         let open: Vec<u64> = (0..self.workers)
             .map(|worker| value(&page, &of("ringway_tunnels_open", worker)))
             .collect();
-        let mean = open.iter().sum::<u64>() as f64 / open.len() as f64;
+        let mean = float(open.iter().sum()) / float(open.len() as u64);
         let most = open.iter().max().copied().unwrap_or(0);
         let fewest = open.iter().min().copied().unwrap_or(0);
-        Ok([most as f64 / mean, fewest as f64 / mean])
+        Ok([float(most) / mean, float(fewest) / mean])
     }
 
     /// How many connections moved, and how many could not.

@@ -309,13 +309,14 @@ pub const MAILBOX_COMMANDS: usize = 16;
 /// Connections that may wait for one worker to which others handed them; beyond it who accepted one keeps it. One batch
 /// of accepts, which a worker takes at once; 24 bytes each.
 pub const HANDOFFS_WAITING_MAX: u32 = 256;
-
-const _: () = assert!(HANDOFFS_WAITING_MAX as usize == COMPLETION_BATCH);
-
 /// How much less another worker must carry, at the least, for a new connection to move to it.
 pub const HANDOFF_GAP_LEAST: u32 = 4;
 /// And by which part of what that one carries.
 pub const HANDOFF_GAP_SHARE: u32 = 64;
+
+const _: () = assert!(HANDOFFS_WAITING_MAX as usize == COMPLETION_BATCH);
+const _: () = assert!(HANDOFF_GAP_LEAST > 0 && HANDOFF_GAP_SHARE > 0);
+
 /// How long after it died a worker is started again, so that a fault at the start does not spin.
 pub const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// How long a second stop waits for the workers to end: each looks at its mail after every batch, so it takes
@@ -366,9 +367,5 @@ pub const PROBES_AT_ONCE: usize = 256;
 pub const FLEET_TICK: Duration = Duration::from_secs(5);
 /// How long the access log may take for its last lines when Ringway goes down.
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
-/// How much longer than its drain a service manager is asked to wait for the end of Ringway: the last words of the log,
-/// and a machine that is busy.
-pub const STOP_MARGIN: Duration = Duration::from_secs(10);
-const _: () = assert!(STOP_MARGIN.as_secs() > LOG_LAST_WORDS.as_secs() + QUIT_PATIENCE.as_secs());
 /// Orders that may wait for the log's writer.
 pub const LOG_ORDERS_MAX: usize = 16;

@@ -18,7 +18,7 @@ fn printed(config: &Config) -> String {
         Cores::Count(count) => count.to_string(),
         Cores::List(list) => format!("{list:?}"),
     };
-    let steering = word_for(config.workers.steering);
+    let steering = steered(config.workers.steering);
     let log = match &config.control.access_log {
         AccessLog::Off => "off",
         AccessLog::Stdout => "stdout",
@@ -71,14 +71,6 @@ fn printed(config: &Config) -> String {
     out
 }
 
-const fn word_for(steering: Steering) -> &'static str {
-    match steering {
-        Steering::Hash => "hash",
-        Steering::Cpu => "cpu",
-        Steering::LeastLoaded => "least-loaded",
-    }
-}
-
 fn print_listener(out: &mut String, listener: &Listener) {
     let addresses: Vec<_> = listener.addresses.iter().map(ToString::to_string).collect();
     let keepalive = listener
@@ -118,6 +110,14 @@ fn every_example_reads_back_the_same() {
 pub(super) fn timeout(setting: limits::Setting<Duration>) -> impl Strategy<Value = Duration> {
     let seconds = setting.least.as_secs().max(1)..=setting.most.as_secs();
     seconds.prop_map(Duration::from_secs)
+}
+
+fn steered(by: Steering) -> &'static str {
+    match by {
+        Steering::Hash => "hash",
+        Steering::Cpu => "cpu",
+        Steering::LeastLoaded => "least-loaded",
+    }
 }
 
 fn steering() -> impl Strategy<Value = Steering> {
