@@ -46,7 +46,7 @@ impl Clients {
                 })
             };
             let threads: Vec<_> = (0..THREADS).map(at_once).collect();
-            let ends = threads.into_iter().map(|thread| thread.join());
+            let ends = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
             ends.collect::<Result<Vec<_>, _>>()
         });
         let opened = opened.map_err(|_| anyhow::anyhow!("a thread of clients panicked"))?;
