@@ -367,5 +367,9 @@ pub const PROBES_AT_ONCE: usize = 256;
 pub const FLEET_TICK: Duration = Duration::from_secs(5);
 /// How long the access log may take for its last lines when Ringway goes down.
 pub const LOG_LAST_WORDS: Duration = Duration::from_secs(2);
+/// How much longer than its drain a service manager is asked to wait for the end of Ringway: the last words of the log,
+/// and a machine that is busy.
+pub const STOP_MARGIN: Duration = Duration::from_secs(10);
+const _: () = assert!(STOP_MARGIN.as_secs() > LOG_LAST_WORDS.as_secs() + QUIT_PATIENCE.as_secs());
 /// Orders that may wait for the log's writer.
 pub const LOG_ORDERS_MAX: usize = 16;
