@@ -86,7 +86,8 @@ fn as_many_handshakes_as_may_be_are_in_flight_and_the_next_is_turned_away_alone(
     let open = |scene: &Scene, wanted: u64| {
         let row = "ringway_tls_handshakes_open{worker=\"0\"}";
         let wanted = f64::from(u32::try_from(wanted).unwrap());
-        wait_for_metric(&scene.ringway, row, |open| (open - wanted).abs() < 0.5);
+        let is_so = |open: f64| (open - wanted).abs() < 0.5;
+        wait_for_metric(&scene.ringway, row, is_so);
     };
     open(&scene, 0);
     let half = |_| {
