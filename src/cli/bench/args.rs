@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::options::{Mode, Options, Text, Trust};
+use super::subject::Subject;
 
 /// Load a WebSocket echo server and report throughput, latency and errors.
 ///
@@ -72,9 +73,10 @@ pub struct BenchArgs {
     /// How long a handshake or an echo may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub timeout: Duration,
-    /// Report the processor time and memory of this local process too; repeat it for several.
-    #[arg(long, value_name = "PID")]
-    pub watch: Vec<u32>,
+    /// Report the processor time and memory of this local process too, or of what an agent on the proxy's host answers
+    /// for (`cargo versus --role proxy`); repeat it for several.
+    #[arg(long, value_name = "PID|ADDRESS:PORT")]
+    pub watch: Vec<Subject>,
     /// A further request header; repeat it for several.
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub header: Vec<(String, String)>,

@@ -11,6 +11,7 @@ use super::failure::{Failure, Kind};
 use super::line::Line;
 use super::options::Options;
 use super::signals::{Signals, Start};
+use super::subject::Subject;
 use super::tally::{Edge, Tally};
 use crate::clock::Now;
 use crate::limits::{BENCH_BUFFER_BYTES, BENCH_SWEEP};
@@ -19,7 +20,7 @@ use crate::limits::{BENCH_BUFFER_BYTES, BENCH_SWEEP};
 pub(super) struct Churn<'run> {
     options: &'run Options,
     signals: &'run Signals,
-    watch: &'run [u32],
+    watch: &'run [Subject],
     poll: Poll,
     dialer: Dialer,
     buffer: Vec<u8>,

@@ -12,7 +12,6 @@ use super::churn::Churn;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::options::{Mode, Options};
-use super::processor::resident_bytes;
 use super::progress::Progress;
 use super::report::Report;
 use super::signals::Signals;
@@ -31,9 +30,10 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         None => None,
     };
     let mut resident_before = Vec::new();
-    for &pid in &options.watch {
-        let bytes = resident_bytes(pid)
-            .with_context(|| format!("reading the memory of process {pid}; does it exist?"))?;
+    for subject in &options.watch {
+        let bytes = subject
+            .resident_bytes()
+            .with_context(|| format!("reading the memory of {subject:?}; is it there?"))?;
         resident_before.push(bytes);
     }
     let tally = run_threads(options, &target, tls.as_ref())?;

@@ -11,6 +11,7 @@ use super::frames::Frames;
 use super::options::{Mode, Options};
 use super::schedule::Schedule;
 use super::signals::{Signals, Start};
+use super::subject::Subject;
 use super::tally::{Edge, Tally};
 use super::tunnel::{Desk, Origins, Stage, Tunnel, Turn};
 use crate::clock::Now;
@@ -21,8 +22,8 @@ use crate::rng::Rng;
 pub(super) struct Driver<'run> {
     options: &'run Options,
     signals: &'run Signals,
-    /// Processes this thread watches.
-    watch: &'run [u32],
+    /// Whom this thread watches.
+    watch: &'run [Subject],
     poll: Poll,
     events: Option<Events>,
     dialer: Dialer,

@@ -17,6 +17,7 @@ mod report;
 mod schedule;
 mod signals;
 mod stamp;
+mod subject;
 mod tally;
 mod target;
 mod tls;
@@ -27,6 +28,7 @@ pub use crew::run;
 pub use failure::Errors;
 pub use options::{Mode, Options, Text, Trust};
 pub use report::{Latency, Processor, Report, Watched};
+pub use subject::{Subject, Usage};
 pub use tally::Shaken;
 
 /// Runs `ringway bench`: loads the server and prints the report.

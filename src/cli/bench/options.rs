@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
+use super::subject::Subject;
 use crate::limits::{
     BENCH_IN_FLIGHT_MAX, BENCH_PAYLOAD_BYTES_MAX, BENCH_RATE_MAX, BENCH_THREADS_MAX,
     BENCH_TUNNELS_MAX,
@@ -49,8 +50,8 @@ pub struct Options {
     pub is_resuming: bool,
     /// How long a handshake or an echo may take.
     pub timeout: Duration,
-    /// Processes whose processor time and memory are read at the edges of the measured time.
-    pub watch: Vec<u32>,
+    /// Whose processor time and memory are read at the edges of the measured time.
+    pub watch: Vec<Subject>,
     /// Draw a progress bar on standard error if it is a terminal.
     pub has_progress: bool,
 }
@@ -79,7 +80,9 @@ pub enum Trust {
 }
 
 /// What text messages are made of. Each begins with its number, in hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Text {
     /// ASCII alone.

@@ -46,7 +46,7 @@ pub struct Report {
     pub unanswered: u64,
     /// What the generator itself used.
     pub generator: Processor,
-    /// What the watched processes used, in the order they were named.
+    /// What those that were watched used, in the order they were named.
     pub watched: Vec<Watched>,
 }
 
@@ -83,11 +83,11 @@ pub struct Processor {
     pub ns_per_message: f64,
 }
 
-/// A process that was watched.
+/// One that was watched.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Watched {
-    /// The process.
-    pub pid: u32,
+    /// The process; none where an agent answered.
+    pub pid: Option<u32>,
     /// Its processor time, all threads together.
     #[serde(flatten)]
     pub processor: Processor,
@@ -109,8 +109,8 @@ impl Report {
         let before = options.watch.iter().zip(resident_before);
         let watched = before
             .zip(&tally.watched)
-            .map(|((&pid, &before), &(ns, after))| Watched {
-                pid,
+            .map(|((subject, &before), &(ns, after))| Watched {
+                pid: subject.pid(),
                 processor: processor(ns),
                 resident_bytes_before: before,
                 resident_bytes_after: after,
@@ -188,7 +188,8 @@ impl fmt::Display for Report {
                 out,
                 "\nprocess {:<7} {:.0} % of one core, {ns_per_message:.0} ns each, \
                 {before:.1} MiB resident before and {after:.1} MiB at the end",
-                one.pid,
+                one.pid
+                    .map_or_else(|| "there".to_owned(), |pid| pid.to_string()),
                 cores * 100.0
             )?;
         }

@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::failure::Errors;
 use super::line::Agreed;
-use super::processor::{process_ns, resident_bytes, thread_ns};
+use super::processor::thread_ns;
+use super::subject::Subject;
 use crate::clock::Now;
 use crate::limits::BENCH_LATENCY_MAX;
 
@@ -29,7 +30,7 @@ pub(super) struct Tally {
     pub(super) measured: Duration,
     /// Processor time of this thread in the measured time.
     pub(super) processor_ns: u64,
-    /// Processor time and memory at the end of each watched process.
+    /// Processor time and memory at the end of each that is watched.
     pub(super) watched: Vec<(u64, u64)>,
     /// The measured time: a latency counts if its message began in it, a message if its echo came in it.
     span: Range<Now>,
@@ -101,16 +102,22 @@ impl Tally {
     }
 
     /// Ends the measured time and takes what was used between its edges.
-    pub(super) fn finish(&mut self, begin: &Edge, end: &Edge, watch: &[u32]) {
+    pub(super) fn finish(&mut self, begin: &Edge, end: &Edge, watch: &[Subject]) {
         self.span.end = end.at;
         self.measured = end.at.since(begin.at);
         self.processor_ns = end.own_ns.saturating_sub(begin.own_ns);
         let spent = begin.watched_ns.iter().zip(&end.watched_ns);
         self.watched = spent
             .zip(watch)
-            .map(|((before, after), &pid)| {
-                let resident = resident_bytes(pid).unwrap_or(0);
-                (after.saturating_sub(*before), resident)
+            .map(|((&before, &after), subject)| {
+                let resident = subject.resident_bytes().unwrap_or(0);
+                // Without one of its edges there is no time between them.
+                let spent = if before == 0 {
+                    0
+                } else {
+                    after.saturating_sub(before)
+                };
+                (spent, resident)
             })
             .collect();
     }
@@ -155,8 +162,10 @@ impl Shaken {
 
 impl Edge {
     /// Reads the clock and what has been used so far.
-    pub(super) fn read(watch: &[u32]) -> Self {
-        let watched_ns = watch.iter().map(|&pid| process_ns(pid).unwrap_or(0));
+    pub(super) fn read(watch: &[Subject]) -> Self {
+        let watched_ns = watch
+            .iter()
+            .map(|subject| subject.processor_ns().unwrap_or(0));
         Self {
             watched_ns: watched_ns.collect(),
             own_ns: thread_ns(),
