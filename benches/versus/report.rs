@@ -1,15 +1,23 @@
-//! Everything a run found, as it is written down.
+//! Everything a run found, as it is written down and read again.
 
 use std::collections::BTreeMap;
 
-use crate::case::{Case, Metric};
+use crate::case::{Case, Load};
 use crate::host::Host;
+use crate::metric::Metric;
 use crate::sample::Sample;
+use crate::stats::median;
 
 /// The whole report.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Report {
+    /// What the names below mean; another number is another meaning.
+    pub(crate) schema: u32,
+    /// The words it was started with.
+    pub(crate) command: String,
+    /// The machine with the load, and with the proxy unless that has one of its own.
     pub(crate) host: Host,
+    pub(crate) proxy_host: Option<Host>,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
     /// What each proxy is told about TLS. Empty without.
@@ -19,52 +27,61 @@ pub(crate) struct Report {
     pub(crate) configs: BTreeMap<String, String>,
 }
 
-/// One case against one peer.
-#[derive(Debug, serde::Serialize)]
+/// One case, and how each proxy did.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Row {
-    pub(crate) case: &'static str,
+    pub(crate) case: String,
     pub(crate) title: String,
+    pub(crate) load: Load,
     pub(crate) metric: Metric,
     /// Messages per second offered, where that is fixed.
     pub(crate) rate: Option<f64>,
-    pub(crate) names: [String; 2],
-    /// The medians of ours and the peer's; absent if no pair counts.
-    pub(crate) medians: Option<[Sample; 2]>,
-    /// The median of ours divided by the peer's, pair by pair. Absent where the peer's number is zero.
-    pub(crate) ratio: Option<f64>,
-    /// Pairs in which both runs went well; only these count.
-    pub(crate) pairs_good: usize,
-    /// Good pairs in which another program used the proxy's core for a noticeable time.
-    pub(crate) pairs_disturbed: usize,
-    pub(crate) pairs: Vec<[Sample; 2]>,
+    /// The first is the one that all are compared with.
+    pub(crate) contenders: Vec<Contender>,
 }
 
-/// One fight, not yet summed up.
+/// One proxy in a case.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    /// The median of each number over the rounds that count; absent if none does.
+    pub(crate) median: Option<Sample>,
+    /// The first one's number divided by this one's, the median over the rounds. Absent for the first itself, and where
+    /// this one's number is zero.
+    pub(crate) ratio: Option<f64>,
+    /// This one's number divided by the floor's, the median over the rounds. Absent for the floor itself, and without it.
+    pub(crate) over_floor: Option<f64>,
+    /// Rounds in which both this one and the first did well; only these count.
+    pub(crate) rounds_good: usize,
+    /// Good rounds in which another program used the proxy's core for a noticeable time.
+    pub(crate) rounds_disturbed: usize,
+    /// One for each round.
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One contest, not yet summed up.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    case: Case,
-    names: [String; 2],
-    rate: Option<f64>,
-    pub(crate) pairs: Vec<[Sample; 2]>,
-    pub(crate) configs: [String; 2],
-}
-
-impl Outcome {
-    pub(crate) fn new(case: &Case, names: [&String; 2], rate: Option<f64>) -> Self {
-        Self {
-            case: *case,
-            names: names.map(Clone::clone),
-            rate,
-            pairs: Vec::new(),
-            configs: Default::default(),
-        }
-    }
+    pub(crate) case: Case,
+    pub(crate) names: Vec<String>,
+    pub(crate) rate: Option<f64>,
+    /// For each proxy a sample from each round.
+    pub(crate) samples: Vec<Vec<Sample>>,
+    pub(crate) configs: Vec<String>,
 }
 
 impl Report {
-    pub(crate) fn new(host: Host, versions: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(
+        command: String,
+        host: Host,
+        proxy_host: Option<Host>,
+        versions: BTreeMap<String, String>,
+    ) -> Self {
         Self {
+            schema: SCHEMA,
+            command,
             host,
+            proxy_host,
             versions,
             notes: Vec::new(),
             tls_settings: BTreeMap::new(),
@@ -73,45 +90,75 @@ impl Report {
         }
     }
 
-    /// Sums up a fight into a row.
+    /// Sums up a contest into a row.
     pub(crate) fn take(&mut self, outcome: Outcome) {
+        for (name, config) in outcome.names.iter().zip(&outcome.configs) {
+            let known = self.configs.entry(name.clone()).or_default();
+            if known.is_empty() {
+                known.clone_from(config);
+            }
+        }
+        self.rows.push(Row::new(outcome));
+    }
+}
+
+impl Row {
+    pub(crate) fn new(outcome: Outcome) -> Self {
         let Outcome {
             case,
             names,
             rate,
-            pairs,
-            configs,
+            samples,
+            ..
         } = outcome;
-        for (name, config) in names.iter().zip(configs) {
-            self.configs.entry(name.clone()).or_insert(config);
-        }
-        let is_good = |pair: &&[Sample; 2]| pair.iter().all(|sample| sample.trouble.is_none());
-        let good: Vec<&[Sample; 2]> = pairs.iter().filter(is_good).collect();
-        let ratios = good.iter().map(|[ours, peer]| ours.value / peer.value);
-        self.rows.push(Row {
-            case: case.name,
+        let floor = names.iter().position(|name| name == FLOOR);
+        let contender = |place: usize| {
+            let own = &samples[place];
+            let rounds = own.iter().zip(&samples[0]);
+            let good = rounds.filter(|(own, first)| own.is_good() && first.is_good());
+            let good: Vec<(&Sample, &Sample)> = good.collect();
+            let ratio = median(good.iter().map(|(own, first)| first.value / own.value));
+            let floor = floor.filter(|floor| *floor != place);
+            let over_floor = floor.and_then(|floor| {
+                let both = own.iter().zip(&samples[floor]);
+                let good = both.filter(|(own, floor)| own.is_good() && floor.is_good());
+                median(good.map(|(own, floor)| own.value / floor.value))
+            });
+            let is_disturbed =
+                |pair: &&(&Sample, &Sample)| pair.0.is_disturbed() || pair.1.is_disturbed();
+            Contender {
+                name: names[place].clone(),
+                median: typical(good.iter().map(|(own, _)| *own)),
+                ratio: ratio.filter(|_| place > 0),
+                over_floor,
+                rounds_good: good.len(),
+                rounds_disturbed: good.iter().filter(is_disturbed).count(),
+                samples: own.clone(),
+            }
+        };
+        Self {
             title: case.title(),
+            load: case.load,
             metric: case.metric(),
+            case: case.name.into_owned(),
             rate,
-            medians: (!good.is_empty()).then(|| [0, 1].map(|side| typical(&good, side))),
-            ratio: median(ratios).filter(|ratio| ratio.is_finite()),
-            pairs_good: good.len(),
-            pairs_disturbed: good
-                .iter()
-                .filter(|pair| pair.iter().any(Sample::is_disturbed))
-                .count(),
-            names,
-            pairs,
-        });
+            contenders: (0..names.len()).map(contender).collect(),
+        }
+    }
+
+    /// The one of that name.
+    pub(crate) fn of(&self, name: &str) -> Option<&Contender> {
+        self.contenders
+            .iter()
+            .find(|contender| contender.name == name)
     }
 }
 
-/// The median of each number of one side.
-fn typical(pairs: &[&[Sample; 2]], side: usize) -> Sample {
-    let of = |number: fn(&Sample) -> f64| {
-        median(pairs.iter().map(|pair| number(&pair[side]))).unwrap_or_default()
-    };
-    Sample {
+/// The median of each number.
+fn typical<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Option<Sample> {
+    let first = samples.clone().next()?;
+    let of = |number: fn(&Sample) -> f64| median(samples.clone().map(number)).unwrap_or_default();
+    Some(Sample {
         value: of(|sample| sample.value),
         per_second: of(|sample| sample.per_second),
         proxy_percent: of(|sample| sample.proxy_percent),
@@ -123,21 +170,13 @@ fn typical(pairs: &[&[Sample; 2]], side: usize) -> Sample {
         max_us: of(|sample| sample.max_us),
         calm_p50_us: of(|sample| sample.calm_p50_us),
         calm_p99_us: of(|sample| sample.calm_p99_us),
-        tls: pairs
-            .first()
-            .map_or_else(String::new, |pair| pair[side].tls.clone()),
+        tls: first.tls.clone(),
+        upheaval: None,
         trouble: None,
-    }
+    })
 }
 
-/// The middle one; of an even number, the mean of the two in the middle.
-fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = numbers.filter(|number| number.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
-}
+/// Raised when a name in the JSON changes its meaning.
+pub(crate) const SCHEMA: u32 = 2;
+/// The name of what the kernel allows.
+pub(crate) const FLOOR: &str = "raw relay (parses nothing)";

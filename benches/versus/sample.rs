@@ -1,20 +1,24 @@
 //! One run against one proxy, and the numbers that came of it.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use ringway::cli::bench::{self, Mode, Options};
+use ringway::cli::bench::{self, Mode, Options, Subject};
 use ringway::clock::Now;
-use ringway::sys::proc::cpu_ns;
 
-use crate::case::{Case, Load, Metric};
-use crate::duel::Ground;
+use crate::broadcast::broadcast;
+use crate::case::{Case, Load};
+use crate::death::death;
+use crate::metric::Metric;
+use crate::reload::reload;
+use crate::round::Ground;
 use crate::server::{Server, pause};
+use crate::stats::float;
 use crate::storm::{Awake, Storm};
+use crate::upheaval::Upheaval;
 
 /// What one run found.
-#[derive(Debug, Clone, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sample {
     /// What is compared; the case says what it is.
     pub(crate) value: f64,
@@ -35,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) calm_p99_us: f64,
     /// What the clients and it agreed on. Empty in the clear.
     pub(crate) tls: String,
+    /// What clients saw of an event, where there was one.
+    pub(crate) upheaval: Option<Upheaval>,
     /// Why the run does not count.
     pub(crate) trouble: Option<String>,
 }
@@ -48,6 +54,10 @@ impl Sample {
         }
     }
 
+    pub(crate) const fn is_good(&self) -> bool {
+        self.trouble.is_none()
+    }
+
     /// Whether others used the proxy's core so much that rates and latencies say more about them.
     pub(crate) fn is_disturbed(&self) -> bool {
         self.waited_percent > WAITED_PERCENT_MAX
@@ -56,15 +66,22 @@ impl Sample {
 
 /// Runs `case` against `server`.
 pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Option<f64>) -> Sample {
-    let (waited_before, ran_before) = (waited_ns(&server.pids), ran_ns(&server.pids));
+    let before = server.used();
     let begun = Now::read();
     let taken = match case.load {
         Load::Nobody => Ok(watch_idle(ground, server)),
         Load::Storm { per_second } => storm(ground, case, server, per_second),
+        Load::Broadcast {
+            tunnels,
+            payload_bytes,
+        } => broadcast(ground, server, (tunnels, payload_bytes)),
+        Load::Reload => reload(ground, case, server),
+        Load::Death { tunnels } => death(ground, server, tunnels),
         _ => load(ground, case, server, rate),
     };
     let mut sample = taken.unwrap_or_else(|error| Sample::failed(format!("{error:#}")));
-    let waited = waited_ns(&server.pids).saturating_sub(waited_before);
+    let after = server.used();
+    let waited = after.waited_ns.saturating_sub(before.waited_ns);
     if !case.needs_fresh() {
         // Memory and silence are the same however often the proxy had to wait.
         sample.waited_percent = float(waited) / 1e7 / Now::read().since(begun).as_secs_f64();
@@ -73,7 +90,7 @@ pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Opti
         let words = server.last_words();
         sample.trouble = Some(format!("the proxy ended ({status}): {words}"));
     } else if let Some(why) = &mut sample.trouble {
-        let ran = ran_ns(&server.pids).saturating_sub(ran_before);
+        let ran = after.processor_ns.saturating_sub(before.processor_ns);
         why.push_str(&aftermath(ground, server, [ran, waited]));
     }
     sample
@@ -108,7 +125,7 @@ fn aftermath(ground: &Ground, server: &Server, [ran, waited]: [u64; 2]) -> Strin
     )
 }
 
-fn load(
+pub(crate) fn load(
     ground: &Ground,
     case: &Case,
     server: &Server,
@@ -128,7 +145,12 @@ fn load(
     }
     let options = options(ground, case, server, rate);
     let report = bench::run(&options)?;
-    let (proxy, own) = report.watched.split_at(server.pids.len());
+    Ok(taken(case, &options, &report))
+}
+
+/// The numbers of a run. The last one watched is this process, those before it are the proxy's.
+pub(crate) fn taken(case: &Case, options: &Options, report: &bench::Report) -> Sample {
+    let (proxy, own) = report.watched.split_at(report.watched.len() - 1);
     let percent = |watched: &[bench::Watched]| {
         watched.iter().map(|one| one.processor.cores).sum::<f64>() * 100.0
     };
@@ -142,10 +164,10 @@ fn load(
             proxy.iter().map(grown).sum::<f64>() / 1024.0 / float(report.tunnels_open.max(1))
         }
         Metric::IdleProcessorPercent => percent(proxy),
-        // A storm is compared with the calm before it, by the caller.
-        Metric::LatencyP99Us | Metric::LatencyP99Rise => report.latency.p99_us,
+        // What is compared with the calm before it, is compared by the caller.
+        _ => report.latency.p99_us,
     };
-    Ok(Sample {
+    Sample {
         value,
         per_second: match report.mode {
             Mode::Idle => 0.0,
@@ -159,10 +181,10 @@ fn load(
         p99_us: report.latency.p99_us,
         p999_us: report.latency.p999_us,
         max_us: report.latency.max_us,
-        tls: shaken(&report),
-        trouble: trouble(&options, &report),
+        tls: shaken(report),
+        trouble: trouble(options, report),
         ..Sample::default()
-    })
+    }
 }
 
 /// The latency of a low rate, in peace and in a storm.
@@ -183,13 +205,12 @@ fn storm(ground: &Ground, case: &Case, server: &Server, per_second: u64) -> anyh
     Ok(sample)
 }
 
-fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> Options {
+pub(crate) fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> Options {
     let mut options = server.options();
     options.core = Some(ground.load_core);
     options.duration = ground.measured;
     options.warmup = ground.warmup;
-    options.watch.clone_from(&server.pids);
-    options.watch.push(std::process::id());
+    options.watch.push(Subject::Process(std::process::id()));
     match case.load {
         Load::Messages {
             tunnels,
@@ -207,7 +228,7 @@ fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> 
             is_resuming,
         } => {
             options.mode = Mode::Handshakes;
-            options.is_resuming = is_resuming;
+            options.is_resuming = is_resuming && server.authority().is_some();
             options.tunnels = at_once;
         }
         Load::Memory {
@@ -219,11 +240,11 @@ fn options(ground: &Ground, case: &Case, server: &Server, rate: Option<f64>) -> 
             options.connect_rate = Some(per_second);
             options.tunnels = ground.affordable(tunnels);
         }
-        Load::Latency { .. } | Load::Storm { .. } => {
+        Load::Latency { .. } | Load::Storm { .. } | Load::Reload => {
             options.in_flight = LATENCY_IN_FLIGHT;
             options.rate = rate.map(whole);
         }
-        Load::Nobody => {}
+        Load::Nobody | Load::Broadcast { .. } | Load::Death { .. } => {}
     }
     options
 }
@@ -271,9 +292,12 @@ fn shaken(report: &bench::Report) -> String {
 /// The processor time of a process nobody talks to.
 fn watch_idle(ground: &Ground, server: &Server) -> Sample {
     pause(SETTLING);
-    let (before, begun) = (ran_ns(&server.pids), Now::read());
+    let (before, begun) = (server.used().processor_ns, Now::read());
     pause(ground.measured);
-    let (after, seconds) = (ran_ns(&server.pids), Now::read().since(begun).as_secs_f64());
+    let (after, seconds) = (
+        server.used().processor_ns,
+        Now::read().since(begun).as_secs_f64(),
+    );
     let percent = float(after.saturating_sub(before)) / 1e9 / seconds * 100.0;
     Sample {
         value: percent,
@@ -283,39 +307,12 @@ fn watch_idle(ground: &Ground, server: &Server) -> Sample {
 }
 
 #[expect(
-    clippy::cast_precision_loss,
-    reason = "measured numbers are far below 2^52"
-)]
-const fn float(number: u64) -> f64 {
-    number as f64
-}
-
-#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a rate of messages is positive and far below 2^52"
 )]
 fn whole(rate: f64) -> u64 {
     rate.round().max(1.0) as u64
-}
-
-/// Processor time of these processes so far.
-fn ran_ns(pids: &[u32]) -> u64 {
-    // A process that has ended is found out elsewhere.
-    let ran = pids.iter().map(|pid| cpu_ns(&pid.to_string()).unwrap_or(0));
-    ran.sum()
-}
-
-/// How long the threads of these processes have waited for a core so far.
-fn waited_ns(pids: &[u32]) -> u64 {
-    let threads = pids
-        .iter()
-        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
-    let waited = threads.flatten().flatten().filter_map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    waited.sum()
 }
 
 /// Alone on its core, a proxy waits for next to nothing.

@@ -7,52 +7,118 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use ringway::cli::bench::{Options, Trust};
-use ringway::cli::echo::EchoFleet;
+use ringway::cli::bench::{Options, Subject, Trust, Usage};
 use ringway::clock::Now;
 use tempfile::TempDir;
 
-use crate::duel::Ground;
+use crate::behind::Behind;
+use crate::case::{Case, Load};
 use crate::papers::Papers;
 use crate::proxy::{Place, Proxy};
+use crate::remote::{Agent, Started};
+use crate::round::Ground;
+use crate::station::Station;
+use crate::usage::{ran_ns, resident_bytes, waited_ns};
 
 /// A proxy that accepts connections.
 pub(crate) struct Server {
-    child: Child,
+    home: Home,
     pub(crate) address: SocketAddr,
     /// The text it was started with.
     pub(crate) config: String,
-    /// The processes that are measured.
+    /// The processes that are measured, if they run here.
     pub(crate) pids: Vec<u32>,
     /// Who vouches for it, where it speaks TLS.
     authority: Option<PathBuf>,
-    folder: TempDir,
-    /// Ends after the proxy, whose connections it holds.
-    backends: EchoFleet,
+    backend: SocketAddr,
+    /// Ends after the proxy, whose connections it holds. Absent where the backends are elsewhere.
+    behind: Option<Behind>,
+}
+
+/// Where it runs.
+enum Home {
+    Here {
+        child: Child,
+        folder: TempDir,
+        /// The file it reads, what will stand in it, and the signal that makes it do so.
+        renewal: (PathBuf, String, &'static str),
+    },
+    There(Agent),
 }
 
 impl Server {
-    /// Starts `proxy` before `backends` echo backends, and returns when it accepts connections.
+    /// Starts `proxy` before the backends that `case` needs, and returns when it accepts connections.
     ///
     /// The backends serve this proxy alone: what one proxy leaves behind in the port table must not slow the other.
-    pub(crate) fn start(ground: &Ground, proxy: &Proxy, backends: usize) -> anyhow::Result<Self> {
-        let names: Vec<String> = (1..=backends)
-            .map(|number| format!("echo-{number}"))
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let any = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); backends];
-        let fleet = EchoFleet::start(&names, &any, Some(ground.load_core))
-            .context("starting the echo backends")?;
-        let folder = tempfile::tempdir().context("creating a folder for the configuration")?;
+    pub(crate) fn start(ground: &Ground, proxy: &Proxy, case: &Case) -> anyhow::Result<Self> {
+        if let Some(agent) = ground.agent {
+            return Self::start_there(agent, proxy);
+        }
+        let behind = Behind::start(case, ground.load_core)?;
         let [listen, control] = free_addresses()?;
-        let place = Place {
+        let is_renewed = case.load == Load::Reload;
+        let mut server = Self::spawn(
+            ground,
+            proxy,
+            [listen, control],
+            &behind.addresses(),
+            is_renewed,
+        )?;
+        server.behind = Some(behind);
+        server.wait_until_up(proxy, is_renewed)?;
+        Ok(server)
+    }
+
+    /// Starts `proxy` at a given address, before backends that run elsewhere.
+    pub(crate) fn start_at(
+        ground: &Ground,
+        proxy: &Proxy,
+        listen: SocketAddr,
+        backends: &[SocketAddr],
+    ) -> anyhow::Result<Self> {
+        let [control, _] = free_addresses()?;
+        let mut server = Self::spawn(ground, proxy, [listen, control], backends, false)?;
+        server.wait_until_up(proxy, false)?;
+        Ok(server)
+    }
+
+    fn start_there(agent: Agent, proxy: &Proxy) -> anyhow::Result<Self> {
+        let started: Started = agent.order(&format!("start {}", proxy.key()))?;
+        Ok(Self {
+            home: Home::There(agent),
+            address: started.listen,
+            config: started.config,
+            pids: Vec::new(),
+            authority: None,
+            backend: started.backend,
+            behind: None,
+        })
+    }
+
+    fn spawn(
+        ground: &Ground,
+        proxy: &Proxy,
+        [listen, control]: [SocketAddr; 2],
+        backends: &[SocketAddr],
+        is_renewed: bool,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("creating a folder for the configuration")?;
+        let papers = ground.papers.as_ref().filter(|_| proxy.speaks_tls());
+        let renewed = Place {
             folder: folder.path(),
             listen,
             control,
-            backends: fleet.addresses(),
+            backends,
             core: ground.proxy_core,
             files: ground.files,
-            papers: ground.papers.as_ref(),
+            papers,
+            is_renewed,
+        };
+        // What is read again later has one backend more.
+        let first = backends.len() - usize::from(is_renewed);
+        let place = Place {
+            backends: &backends[..first],
+            ..renewed
         };
         let (file, config) = proxy.config(&place);
         let path = folder.path().join(file);
@@ -70,22 +136,28 @@ impl Server {
                     proxy.name
                 )
             })?;
-        let mut server = Self {
+        let renewal = (path, proxy.config(&renewed).1, proxy.renewing_signal());
+        Ok(Self {
             pids: vec![child.id()],
-            child,
+            home: Home::Here {
+                child,
+                folder,
+                renewal,
+            },
             address: listen,
             config,
-            authority: ground.papers.as_ref().map(Papers::authority),
-            folder,
-            backends: fleet,
-        };
-        server.wait_until_up(proxy)?;
-        Ok(server)
+            authority: papers.map(Papers::authority),
+            backend: backends[0],
+            behind: None,
+        })
     }
 
     /// How it ended, if it has ended although nobody asked it to.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        match &mut self.home {
+            Home::Here { child, .. } => child.try_wait().ok().flatten(),
+            Home::There(_) => None,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -97,28 +169,87 @@ impl Server {
         format!("{scheme}://{}/", self.address)
     }
 
+    /// The file that says whom its clients should trust.
+    pub(crate) const fn authority(&self) -> Option<&PathBuf> {
+        self.authority.as_ref()
+    }
+
     /// What its clients are told, before anything else.
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::to(self.url());
         if let Some(file) = &self.authority {
             options.trust = Trust::File(file.clone());
         }
+        options.watch = match &self.home {
+            Home::Here { .. } => self.pids.iter().copied().map(Subject::Process).collect(),
+            Home::There(agent) => vec![Subject::Agent(agent.0)],
+        };
         options
     }
 
+    /// What its processes have used so far. One that has ended is found out elsewhere.
+    pub(crate) fn used(&self) -> Usage {
+        match &self.home {
+            Home::Here { .. } => Usage {
+                processor_ns: ran_ns(&self.pids),
+                waited_ns: waited_ns(&self.pids),
+                resident_bytes: resident_bytes(&self.pids),
+            },
+            Home::There(agent) => agent.order("read").unwrap_or_default(),
+        }
+    }
+
     /// Where the first of its backends listens.
-    pub(crate) fn backend(&self) -> SocketAddr {
-        self.backends.addresses()[0]
+    pub(crate) const fn backend(&self) -> SocketAddr {
+        self.backend
+    }
+
+    /// The backend that speaks to all, if that stands behind it.
+    pub(crate) const fn station(&self) -> Option<&Station> {
+        match &self.behind {
+            Some(Behind::Station(station)) => Some(station),
+            _ => None,
+        }
+    }
+
+    /// Kills the first of its backends.
+    pub(crate) fn kill_a_backend(&mut self) -> anyhow::Result<()> {
+        match &mut self.behind {
+            Some(Behind::Mortals(mortals)) => mortals[0].kill(),
+            _ => bail!("its backends cannot be killed"),
+        }
+    }
+
+    /// Lets it read its configuration again, which has one backend more by now.
+    pub(crate) fn reload(&self) -> anyhow::Result<()> {
+        let Home::Here { child, renewal, .. } = &self.home else {
+            bail!("a proxy elsewhere is not told to read its configuration again");
+        };
+        let (path, config, signal) = renewal;
+        fs::write(path, config).with_context(|| format!("writing {}", path.display()))?;
+        signal_to(child.id(), signal);
+        Ok(())
+    }
+
+    /// How many processes it has.
+    pub(crate) fn processes(&self) -> u64 {
+        match &self.home {
+            Home::Here { child, .. } => 1 + children(child.id()).len() as u64,
+            Home::There(_) => 0,
+        }
     }
 
     /// The last lines it wrote.
     pub(crate) fn last_words(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+        let Home::Here { folder, .. } = &self.home else {
+            return String::new();
+        };
+        let text = fs::read_to_string(folder.path().join(LOG)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ")
     }
 
-    fn wait_until_up(&mut self, proxy: &Proxy) -> anyhow::Result<()> {
+    fn wait_until_up(&mut self, proxy: &Proxy, is_renewed: bool) -> anyhow::Result<()> {
         let deadline = Now::read().after(START_TIMEOUT);
         loop {
             if let Some(status) = self.end() {
@@ -129,8 +260,8 @@ impl Server {
                 );
             }
             if TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT).is_ok() {
-                let workers = children(self.child.id());
-                if !proxy.has_worker() || !workers.is_empty() {
+                let workers = children(self.pids[0]);
+                if !proxy.has_worker(is_renewed) || !workers.is_empty() {
                     self.pids.extend(workers);
                     return Ok(());
                 }
@@ -149,11 +280,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A shell can always send a signal; a killed nginx would leave its worker behind, a terminated one does not.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
-            .status();
+        let pid = match &self.home {
+            // One that does not answer has gone.
+            Home::There(agent) => return drop(agent.order::<u64>("stop")),
+            Home::Here { child, .. } => child.id(),
+        };
+        // A killed nginx would leave its worker behind, a terminated one does not.
+        signal_to(pid, "TERM");
         let deadline = Now::read().after(STOP_TIMEOUT);
         while Now::read() < deadline {
             if self.end().is_some() {
@@ -161,10 +294,20 @@ impl Drop for Server {
             }
             pause(PATIENCE);
         }
-        // It had its chance. Both fail only if it is gone.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Home::Here { child, .. } = &mut self.home {
+            // It had its chance. Both fail only if it is gone.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// A shell can always send a signal.
+fn signal_to(pid: u32, signal: &str) {
+    let order = format!("kill -{signal} \"$0\"");
+    let _ = Command::new("sh")
+        .args(["-c", &order, &pid.to_string()])
+        .status();
 }
 
 /// Lets time pass.

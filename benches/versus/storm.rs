@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use crate::duel::Ground;
+use crate::round::Ground;
 use crate::server::{Server, pause};
 
 /// A storm that blows.
@@ -28,8 +28,8 @@ impl Storm {
             .args(["--connect-rate", &per_second.to_string()])
             .args(["--tunnels", "64", "--warmup", "0.1"])
             .args(["--duration", &seconds.to_string()]);
-        if let Some(papers) = &ground.papers {
-            command.arg("--ca").arg(papers.authority());
+        if let Some(authority) = server.authority() {
+            command.arg("--ca").arg(authority);
         }
         let child = command
             .stdin(Stdio::null())

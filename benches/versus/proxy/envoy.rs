@@ -51,7 +51,7 @@ pub(super) fn config(place: &Place<'_>) -> String {
               domains: ["*"]
               routes:
               - match: {{ prefix: "/" }}
-                route: {{ cluster: echo, timeout: 0s }}
+                route: {{ cluster: echo, timeout: 0s, retry_policy: {{ retry_on: connect-failure, num_retries: 3 }} }}
   clusters:
   - name: echo
     type: STATIC

@@ -1,4 +1,5 @@
-//! HAProxy's configuration: one pinned thread, no log, long tunnels.
+//! HAProxy's configuration: one pinned thread, no log, long tunnels. A client whose backend cannot be reached is sent to
+//! another, as the others do by themselves.
 
 use super::{Place, lines};
 
@@ -27,6 +28,7 @@ pub(super) fn config(place: &Place<'_>) -> String {
 defaults
     mode http
     option forwardfor
+    option redispatch 1
     timeout connect 5s
     timeout http-request 10s
     timeout client 1h

@@ -11,8 +11,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::case::Load;
 use crate::host::said;
 use crate::papers::Papers;
+use crate::remote::Known;
+use crate::report::FLOOR;
 
 /// A proxy that is installed.
 #[derive(Debug, Clone)]
@@ -59,7 +62,7 @@ pub(crate) enum Level {
 }
 
 /// What a configuration is written for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// A folder of its own.
     pub(crate) folder: &'a Path,
@@ -72,10 +75,22 @@ pub(crate) struct Place<'a> {
     pub(crate) files: u64,
     /// What it shows to clients that speak TLS, if they do.
     pub(crate) papers: Option<&'a Papers>,
+    /// It will be told to read its configuration again.
+    pub(crate) is_renewed: bool,
 }
 
 impl Peer {
     pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Floor];
+
+    /// Its word on the command line, and between hosts.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+            Self::Floor => "floor",
+        }
+    }
 
     /// Whether there is a configuration with TLS for it.
     pub(crate) const fn speaks_tls(self) -> bool {
@@ -176,11 +191,71 @@ impl Proxy {
         let program = std::env::current_exe()
             .map_err(|error| format!("the raw relay: this program cannot find itself ({error})"))?;
         Ok(Self {
-            name: "raw relay (parses nothing)".to_owned(),
+            name: FLOOR.to_owned(),
             kind: Kind::Peer(Peer::Floor),
             program,
             version: "raw relay on io_uring of the same commit".to_owned(),
         })
+    }
+
+    /// One that an agent starts.
+    pub(crate) fn there(known: &Known) -> Option<Self> {
+        let peer = Peer::ALL.into_iter().find(|peer| peer.key() == known.key);
+        let kind = match peer {
+            Some(peer) => Kind::Peer(peer),
+            None if known.key == RINGWAY => Kind::Ringway(Shape::Auto, Level::Headers),
+            None => return None,
+        };
+        Some(Self {
+            name: known.name.clone(),
+            kind,
+            program: PathBuf::new(),
+            version: known.version.clone(),
+        })
+    }
+
+    /// The word that an agent starts it by.
+    pub(crate) const fn key(&self) -> &'static str {
+        match self.kind {
+            Kind::Ringway(..) => RINGWAY,
+            Kind::Peer(peer) => peer.key(),
+        }
+    }
+
+    /// Which peer it is, if it is one.
+    pub(crate) const fn peer(&self) -> Option<Peer> {
+        match self.kind {
+            Kind::Ringway(..) => None,
+            Kind::Peer(peer) => Some(peer),
+        }
+    }
+
+    /// Whether it can be told to speak TLS; the floor then goes on in the clear, as it parses nothing.
+    pub(crate) const fn speaks_tls(&self) -> bool {
+        match self.kind {
+            Kind::Ringway(..) => true,
+            Kind::Peer(peer) => peer.speaks_tls(),
+        }
+    }
+
+    /// Whether it can take `case`.
+    pub(crate) const fn takes(&self, load: &Load) -> bool {
+        // Neither reads its configuration again: Envoy is told by a control plane or starts a second process.
+        let is_fixed = matches!(self.kind, Kind::Peer(Peer::Envoy | Peer::Floor));
+        let is_joined_for_good = matches!(self.kind, Kind::Peer(Peer::Floor));
+        match load {
+            Load::Reload => !is_fixed,
+            Load::Death { .. } => !is_joined_for_good,
+            _ => true,
+        }
+    }
+
+    /// What makes it read its configuration again.
+    pub(crate) const fn renewing_signal(&self) -> &'static str {
+        match self.kind {
+            Kind::Peer(Peer::Haproxy) => "USR2",
+            _ => "HUP",
+        }
     }
 
     /// Its name and version.
@@ -227,7 +302,11 @@ impl Proxy {
         match self.kind {
             Kind::Ringway(..) => command.arg("run").arg("-c").arg(config),
             Kind::Peer(Peer::Nginx) => command.arg("-p").arg(place.folder).arg("-c").arg(config),
-            Kind::Peer(Peer::Haproxy) => command.arg("-db").arg("-f").arg(config),
+            Kind::Peer(Peer::Haproxy) => {
+                // Only a master can start a new worker beside the old one.
+                let mode = if place.is_renewed { "-W" } else { "-db" };
+                command.arg(mode).arg("-f").arg(config)
+            }
             Kind::Peer(Peer::Envoy) => {
                 command.args([
                     "--concurrency",
@@ -244,8 +323,12 @@ impl Proxy {
     }
 
     /// Whether a process below the first one does the work.
-    pub(crate) const fn has_worker(&self) -> bool {
-        matches!(self.kind, Kind::Peer(Peer::Nginx))
+    pub(crate) const fn has_worker(&self, is_renewed: bool) -> bool {
+        match self.kind {
+            Kind::Peer(Peer::Nginx) => true,
+            Kind::Peer(Peer::Haproxy) => is_renewed,
+            _ => false,
+        }
     }
 }
 
@@ -279,3 +362,6 @@ fn lines(backends: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -
         .map(|(index, backend)| line(index, backend));
     lines.collect::<Vec<_>>().join("\n")
 }
+
+/// The word that an agent starts Ringway by.
+pub(crate) const RINGWAY: &str = "ringway";

@@ -1,4 +1,4 @@
-//! Two proxies, one case: runs them in turn, ours, peer, ours, peer, and compares each pair.
+//! Some proxies, one case: runs them in turn, ours, peer, peer, ours, peer, peer, round after round.
 
 use std::time::Duration;
 
@@ -8,22 +8,25 @@ use ringway::clock::Now;
 use crate::case::Case;
 use crate::papers::Papers;
 use crate::proxy::Proxy;
+use crate::remote::Agent;
 use crate::report::Outcome;
 use crate::sample::{Sample, take};
 use crate::server::Server;
 
-/// What holds for every fight.
+/// What holds for every contest.
 #[derive(Debug)]
 pub(crate) struct Ground {
     pub(crate) proxy_core: usize,
     pub(crate) load_core: usize,
     /// Files a process may open.
     pub(crate) files: u64,
-    pub(crate) pairs: u32,
+    pub(crate) rounds: u32,
     pub(crate) measured: Duration,
     pub(crate) warmup: Duration,
     /// What the proxies show to clients, where those speak TLS.
     pub(crate) papers: Option<Papers>,
+    /// Where the proxies run, if not here.
+    pub(crate) agent: Option<Agent>,
     /// When to begin nothing new.
     pub(crate) until: Now,
 }
@@ -39,27 +42,31 @@ impl Ground {
         tunnels.min(files.saturating_sub(FILES_SPARE) / 2).max(1)
     }
 
-    /// Fights `case` out between `ours` and `peer`.
-    pub(crate) fn fight(
-        &self,
-        case: &Case,
-        (ours, peer): (&Proxy, &Proxy),
-        rate: Option<f64>,
-    ) -> Outcome {
-        let mut sides = [Side::new(self, case, ours), Side::new(self, case, peer)];
-        let mut outcome = Outcome::new(case, [&ours.name, &peer.name], rate);
-        for pair in 1..=self.pairs {
-            if pair > 1 && self.is_over() {
+    /// Lets `proxies` take `case` in turn.
+    pub(crate) fn contest(&self, case: &Case, proxies: &[Proxy], rate: Option<f64>) -> Outcome {
+        let mut sides: Vec<Side<'_>> = proxies
+            .iter()
+            .map(|proxy| Side::new(self, case, proxy))
+            .collect();
+        let mut samples = vec![Vec::new(); proxies.len()];
+        for round in 1..=self.rounds {
+            if round > 1 && self.is_over() {
                 break;
             }
-            let samples = sides.each_mut().map(|side| side.run(rate));
-            for (side, sample) in sides.iter().zip(&samples) {
-                eprintln!("{}", progress(case, side.proxy, (pair, self.pairs), sample));
+            for (side, samples) in sides.iter_mut().zip(&mut samples) {
+                let sample = side.run(rate);
+                let line = progress(case, side.proxy, (round, self.rounds), &sample);
+                eprintln!("{line}");
+                samples.push(sample);
             }
-            outcome.pairs.push(samples);
         }
-        outcome.configs = sides.map(|side| side.config);
-        outcome
+        Outcome {
+            case: case.clone(),
+            names: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
+            rate,
+            samples,
+            configs: sides.into_iter().map(|side| side.config).collect(),
+        }
     }
 
     /// Messages per second that the reference takes as fast as they come: the best of several runs, since whoever else
@@ -67,9 +74,9 @@ impl Ground {
     pub(crate) fn saturation(&self, reference: &Proxy) -> anyhow::Result<f64> {
         let mut side = Side::new(self, &Case::SATURATION, reference);
         let mut best: f64 = 0.0;
-        for run in 1..=self.pairs {
+        for run in 1..=self.rounds {
             let sample = side.run(None);
-            let line = progress(&Case::SATURATION, reference, (run, self.pairs), &sample);
+            let line = progress(&Case::SATURATION, reference, (run, self.rounds), &sample);
             eprintln!("{line}");
             if let Some(why) = sample.trouble {
                 bail!("cannot find the rate that {} takes: {why}", reference.name);
@@ -80,7 +87,7 @@ impl Ground {
     }
 }
 
-/// One proxy in a fight. It is started when needed, and again if it has died.
+/// One proxy in a contest. It is started when needed, and again if it has died.
 struct Side<'a> {
     ground: &'a Ground,
     case: &'a Case,
@@ -108,7 +115,7 @@ impl<'a> Side<'a> {
         };
         self.config.clone_from(&server.config);
         let sample = take(self.ground, self.case, &mut server, rate);
-        // After trouble, the next pair begins with a clean process.
+        // After trouble, the next round begins with a clean process.
         if !self.case.needs_fresh() && sample.trouble.is_none() {
             self.server = Some(server);
         }
@@ -116,11 +123,11 @@ impl<'a> Side<'a> {
     }
 
     fn start(&self) -> anyhow::Result<Server> {
-        Server::start(self.ground, self.proxy, self.case.backends())
+        Server::start(self.ground, self.proxy, self.case)
     }
 }
 
-fn progress(case: &Case, proxy: &Proxy, (pair, pairs): (u32, u32), sample: &Sample) -> String {
+fn progress(case: &Case, proxy: &Proxy, (round, rounds): (u32, u32), sample: &Sample) -> String {
     let metric = case.metric();
     let trouble = sample
         .trouble
@@ -132,7 +139,7 @@ fn progress(case: &Case, proxy: &Proxy, (pair, pairs): (u32, u32), sample: &Samp
         String::new()
     };
     format!(
-        "{:<16} {pair}/{pairs} {:<28} {:>9} {:<12} {:>8.0}/s  proxy {:>3.0} %  load {:>3.0} %  p99 {:.0} µs{waited}{trouble}",
+        "{:<16} {round}/{rounds} {:<28} {:>9} {:<12} {:>8.0}/s  proxy {:>3.0} %  load {:>3.0} %  p99 {:.0} µs{waited}{trouble}",
         case.name,
         proxy.name,
         metric.shown(sample.value),

@@ -1,0 +1,96 @@
+//! Draws curves.
+
+use std::fmt::Debug;
+
+use anyhow::anyhow;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use super::Chart;
+use super::theme::{GRID, INK, PAGE, WIDE, is_floor, tone};
+
+pub(super) fn draw(chart: &Chart) -> anyhow::Result<String> {
+    let points = || chart.series.iter().flat_map(|one| &one.points);
+    let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min);
+    let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max);
+    let x = (least(|point| point.0) / 1.15)..(most(|point| point.0) * 1.15);
+    let x = x.log_scale().base(chart.x_base);
+    let (low, high) = (least(|point| point.1), most(|point| point.1));
+    let mut svg = String::new();
+    let drawn = if chart.is_y_log {
+        plot(&mut svg, chart, x, (low / 1.3..high * 1.3).log_scale())
+    } else {
+        plot(&mut svg, chart, x, 0.0..high * 1.1)
+    };
+    drawn.map_err(|why| anyhow!("drawing {:?}: {why}", chart.title))?;
+    Ok(svg)
+}
+
+fn plot<X, Y>(svg: &mut String, chart: &Chart, x: X, y: Y) -> Result<(), String>
+where
+    X: AsRangedCoord<Value = f64>,
+    Y: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
+    let root = SVGBackend::with_string(svg, WIDE).into_drawing_area();
+    root.fill(&PAGE).map_err(said)?;
+    let text = ("sans-serif", 14).into_font().color(&INK);
+    let mut context = ChartBuilder::on(&root)
+        .caption(&chart.title, ("sans-serif", 18).into_font().color(&INK))
+        .margin(12)
+        .margin_right(24)
+        .x_label_area_size(48)
+        .y_label_area_size(84)
+        .build_cartesian_2d(x, y)
+        .map_err(said)?;
+    context
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(PAGE)
+        .axis_style(INK)
+        .label_style(text.clone())
+        .axis_desc_style(text.clone())
+        .x_desc(chart.x_label)
+        .y_desc(chart.y_label)
+        .x_label_formatter(&|x| (chart.x_shown)(*x))
+        .y_label_formatter(&|y| thousands(*y))
+        .draw()
+        .map_err(said)?;
+    for (place, one) in chart.series.iter().enumerate() {
+        let color = tone(&one.name, place);
+        let style = color.stroke_width(if is_floor(&one.name) { 1 } else { 2 });
+        context
+            .draw_series(LineSeries::new(one.points.iter().copied(), style))
+            .map_err(said)?
+            .label(&one.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+        let dots = one
+            .points
+            .iter()
+            .map(|&point| Circle::new(point, 3, color.filled()));
+        context.draw_series(dots).map_err(said)?;
+    }
+    context
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(PAGE)
+        .border_style(GRID)
+        .label_font(text)
+        .draw()
+        .map_err(said)?;
+    root.present().map_err(said)
+}
+
+fn thousands(value: f64) -> String {
+    if value >= 10_000.0 {
+        format!("{} k", (value / 100.0).round() / 10.0)
+    } else {
+        format!("{}", (value * 100.0).round() / 100.0)
+    }
+}
+
+fn said(error: impl Debug) -> String {
+    format!("{error:?}")
+}
