@@ -178,24 +178,35 @@ impl Proxy {
             Peer::Floor => return Self::floor(),
         };
         let program = program.ok_or_else(|| format!("{name} is not installed ({advice})"))?;
-        Ok(Self {
+        let version = version(name, &said(&program, &[version_flag]));
+        Ok(Self::of(peer, program, &version))
+    }
+
+    /// A peer, wherever it is.
+    pub(crate) fn of(peer: Peer, program: impl Into<PathBuf>, version: &str) -> Self {
+        let name = match peer {
+            Peer::Nginx => "nginx",
+            Peer::Haproxy => "HAProxy",
+            Peer::Envoy => "Envoy",
+            Peer::Floor => FLOOR,
+        };
+        Self {
             name: name.to_owned(),
             kind: Kind::Peer(peer),
-            version: version(name, &said(&program, &[version_flag])),
-            program,
-        })
+            program: program.into(),
+            version: version.to_owned(),
+        }
     }
 
     /// The raw relay that was built with this bench.
     fn floor() -> Result<Self, String> {
         let program = std::env::current_exe()
             .map_err(|error| format!("the raw relay: this program cannot find itself ({error})"))?;
-        Ok(Self {
-            name: FLOOR.to_owned(),
-            kind: Kind::Peer(Peer::Floor),
+        Ok(Self::of(
+            Peer::Floor,
             program,
-            version: "raw relay on io_uring of the same commit".to_owned(),
-        })
+            "raw relay on io_uring of the same commit",
+        ))
     }
 
     /// One that an agent starts.
