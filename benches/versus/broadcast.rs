@@ -1,5 +1,6 @@
 //! One message from a backend to all tunnels at once: what a delivery costs, and when the last client has it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -10,53 +11,59 @@ use crate::pin::pin;
 use crate::round::Ground;
 use crate::sample::Sample;
 use crate::server::Server;
+use crate::station::Station;
 use crate::stats::{float, percentile};
 use crate::usage::ran_ns;
 
 pub(crate) fn broadcast(
     ground: &Ground,
-    server: &Server,
+    server: &mut Server,
     (tunnels, payload_bytes): (usize, usize),
 ) -> anyhow::Result<Sample> {
-    // The clients share the core of the backend, as everywhere.
-    std::thread::scope(|scope| {
-        let run = scope.spawn(|| {
+    let station = server
+        .lend_station()
+        .context("no broadcaster stands behind")?;
+    let (address, pids) = (server.address, server.pids.clone());
+    let tunnels = ground.affordable(tunnels);
+    let station_and_sample = std::thread::scope(|scope| {
+        // The clients share the core of the backend, as everywhere.
+        let run = scope.spawn(move || {
             pin(ground.load_core);
-            take(ground, server, (ground.affordable(tunnels), payload_bytes))
+            let sample = take(ground, &station, (address, &pids), (tunnels, payload_bytes));
+            (station, sample)
         });
         run.join()
-            .map_err(|_| anyhow::anyhow!("the clients panicked"))?
-    })
+    });
+    let (station, sample) =
+        station_and_sample.map_err(|_| anyhow::anyhow!("the clients panicked"))?;
+    server.give_back(station);
+    sample
 }
 
 fn take(
     ground: &Ground,
-    server: &Server,
+    station: &Station,
+    (address, pids): (SocketAddr, &[u32]),
     (tunnels, payload_bytes): (usize, usize),
 ) -> anyhow::Result<Sample> {
-    let station = server.station().context("no broadcaster stands behind")?;
     station.gather(tunnels);
-    let mut crowd = Crowd::join(server.address, tunnels)?;
+    let mut crowd = Crowd::join(address, tunnels)?;
     station.wait()?;
     let frame = frame(payload_bytes);
     let mut heard = 0;
     let begun = Now::read();
     while Now::read().since(begun) < ground.warmup {
         heard += 1;
-        once(&mut crowd, server, &frame, heard)?;
+        once(&mut crowd, station, &frame, heard)?;
     }
-    let (ran, own, from) = (
-        ran_ns(&server.pids),
-        ran_ns(&[std::process::id()]),
-        Now::read(),
-    );
+    let (ran, own, from) = (ran_ns(pids), ran_ns(&[std::process::id()]), Now::read());
     let mut times_us = Vec::new();
     while Now::read().since(from) < ground.measured {
         heard += 1;
-        times_us.push(once(&mut crowd, server, &frame, heard)?.as_secs_f64() * 1e6);
+        times_us.push(once(&mut crowd, station, &frame, heard)?.as_secs_f64() * 1e6);
     }
     let seconds = Now::read().since(from).as_secs_f64();
-    let ran = float(ran_ns(&server.pids).saturating_sub(ran));
+    let ran = float(ran_ns(pids).saturating_sub(ran));
     let own = float(ran_ns(&[std::process::id()]).saturating_sub(own));
     let deliveries = float((times_us.len() * tunnels) as u64);
     let at = |percent| percentile(times_us.iter().copied(), percent).unwrap_or_default();
@@ -75,7 +82,6 @@ fn take(
 
 /// How long it took until the last client had the message.
 fn once(crowd: &mut Crowd, server: &Server, frame: &[u8], number: u64) -> anyhow::Result<Duration> {
-    let station = server.station().context("no broadcaster stands behind")?;
     station.shout(frame);
     let deadline = Now::read().after(PATIENCE);
     let mut waiting = crowd.members.len();

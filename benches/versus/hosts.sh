@@ -32,7 +32,7 @@ fi
 
 started=()
 clean_up() {
-    # A proxy ends with its agent, which is told first; a backend ends with its standard input.
+    # A proxy ends with its agent.
     for pid in "${started[@]}"; do
         kill -TERM "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
@@ -67,10 +67,16 @@ for port in 9001 9002 9003 9004; do
     backends+=("$BACK.2:$port")
     bind+=(--bind "$BACK.2:$port")
 done
-within() { timeout --signal TERM "${MINUTES_MAX}m" ip netns exec "$@"; }
-within "$BACKENDS" "$ringway" echo "${bind[@]}" --core 1 < <(exec sleep "$((MINUTES_MAX * 60))") >/dev/null &
+# `timeout` itself is what is started in the background, so that its pid is known and it passes TERM on.
+within=(timeout --signal TERM "${MINUTES_MAX}m" ip netns exec)
+# A pipe that this script holds open at both ends: input that never comes and never closes.
+held=$(mktemp -u)
+mkfifo "$held"
+exec 9<>"$held"
+rm "$held"
+"${within[@]}" "$BACKENDS" "$ringway" echo "${bind[@]}" --core 1 <&9 >/dev/null &
 started+=($!)
-within "$PROXY" "$versus" --bench --role proxy --agent "$FRONT.1:8100" --listen "$FRONT.1:8000" \
+"${within[@]}" "$PROXY" "$versus" --bench --role proxy --agent "$FRONT.1:8100" --listen "$FRONT.1:8000" \
     --backends "$(IFS=,; echo "${backends[*]}")" --proxy-core 0 --minutes-max "$MINUTES_MAX" &
 started+=($!)
 # The agent is there when it takes a connection.
@@ -84,4 +90,4 @@ done
 if [ "$#" -eq 0 ]; then
     set -- --quick
 fi
-within "$GENERATOR" "$versus" --bench --agent "$FRONT.1:8100" --load-core 1 --minutes-max "$MINUTES_MAX" "$@"
+"${within[@]}" "$GENERATOR" "$versus" --bench --agent "$FRONT.1:8100" --load-core 1 --minutes-max "$MINUTES_MAX" "$@"

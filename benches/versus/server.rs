@@ -204,12 +204,19 @@ impl Server {
         self.backend
     }
 
-    /// The backend that speaks to all, if that stands behind it.
-    pub(crate) const fn station(&self) -> Option<&Station> {
-        match &self.behind {
+    /// Lends the backend that speaks to all, if that stands behind it; [`Server::give_back`] takes it again.
+    pub(crate) fn lend_station(&mut self) -> Option<Station> {
+        match self.behind.take() {
             Some(Behind::Station(station)) => Some(station),
-            _ => None,
+            other => {
+                self.behind = other;
+                None
+            }
         }
+    }
+
+    pub(crate) fn give_back(&mut self, station: Station) {
+        self.behind = Some(Behind::Station(station));
     }
 
     /// Kills the first of its backends.
