@@ -26,7 +26,8 @@ impl Behind {
         match case.load {
             Load::Broadcast { .. } => Ok(Self::Station(Station::start(core)?)),
             Load::Death { .. } => {
-                let mortals = (0..count).map(|_| Mortal::start(core)).collect();
+                let mortals: anyhow::Result<Vec<Mortal>> =
+                    (0..count).map(|_| Mortal::start(core)).collect();
                 mortals.map(Self::Mortals)
             }
             _ => {

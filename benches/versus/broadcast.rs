@@ -81,7 +81,12 @@ fn take(
 }
 
 /// How long it took until the last client had the message.
-fn once(crowd: &mut Crowd, server: &Server, frame: &[u8], number: u64) -> anyhow::Result<Duration> {
+fn once(
+    crowd: &mut Crowd,
+    station: &Station,
+    frame: &[u8],
+    number: u64,
+) -> anyhow::Result<Duration> {
     station.shout(frame);
     let deadline = Now::read().after(PATIENCE);
     let mut waiting = crowd.members.len();

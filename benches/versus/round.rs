@@ -72,11 +72,12 @@ impl Ground {
     /// Messages per second that the reference takes as fast as they come: the best of several runs, since whoever else
     /// computes here can only make it less.
     pub(crate) fn saturation(&self, reference: &Proxy) -> anyhow::Result<f64> {
-        let mut side = Side::new(self, &Case::SATURATION, reference);
+        let case = Case::SATURATION;
+        let mut side = Side::new(self, &case, reference);
         let mut best: f64 = 0.0;
         for run in 1..=self.rounds {
             let sample = side.run(None);
-            let line = progress(&Case::SATURATION, reference, (run, self.rounds), &sample);
+            let line = progress(&case, reference, (run, self.rounds), &sample);
             eprintln!("{line}");
             if let Some(why) = sample.trouble {
                 bail!("cannot find the rate that {} takes: {why}", reference.name);
