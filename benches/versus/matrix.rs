@@ -16,27 +16,13 @@ pub(crate) enum Extent {
 /// The cells, the axes first, so that a run that is cut short still shows each of them. `tunnels_most` is as many as
 /// there are files for.
 pub(crate) fn cells(extent: Extent, tunnels_most: usize) -> Vec<Case> {
-    let (tunnels, sizes, depths): (&[usize], &[usize], &[usize]) = match extent {
-        Extent::Quick => (
-            &[1, 64, 1_000],
-            &[16, 64, KIB, 16 * KIB, 256 * KIB, MIB],
-            &[1, 16, 64],
-        ),
-        Extent::Full => (
-            &[1, 16, 64, 256, 1_000, 4_000],
-            &[
-                16,
-                64,
-                256,
-                KIB,
-                4 * KIB,
-                16 * KIB,
-                64 * KIB,
-                256 * KIB,
-                MIB,
-            ],
-            &[1, 4, 16, 64],
-        ),
+    let Points {
+        tunnels,
+        sizes,
+        depths,
+    } = match extent {
+        Extent::Quick => QUICK,
+        Extent::Full => FULL,
     };
     let mut tunnels: Vec<usize> = tunnels
         .iter()
@@ -71,6 +57,35 @@ pub(crate) fn cells(extent: Extent, tunnels_most: usize) -> Vec<Case> {
     }
     cells.into_iter().map(case).collect()
 }
+
+/// The points on each axis.
+struct Points {
+    tunnels: &'static [usize],
+    sizes: &'static [usize],
+    depths: &'static [usize],
+}
+
+const QUICK: Points = Points {
+    tunnels: &[1, 64, 1_000],
+    sizes: &[16, 64, KIB, 16 * KIB, 256 * KIB, MIB],
+    depths: &[1, 16, 64],
+};
+
+const FULL: Points = Points {
+    tunnels: &[1, 16, 64, 256, 1_000, 4_000],
+    sizes: &[
+        16,
+        64,
+        256,
+        KIB,
+        4 * KIB,
+        16 * KIB,
+        64 * KIB,
+        256 * KIB,
+        MIB,
+    ],
+    depths: &[1, 4, 16, 64],
+};
 
 fn case([tunnels, payload_bytes, in_flight]: [usize; 3]) -> Case {
     let depth = if in_flight == 1 {

@@ -128,7 +128,7 @@ impl Row {
                 |pair: &&(&Sample, &Sample)| pair.0.is_disturbed() || pair.1.is_disturbed();
             Contender {
                 name: names[place].clone(),
-                median: typical(good.iter().map(|(own, _)| *own)),
+                median: typical(&own_of(&good)),
                 ratio: ratio.filter(|_| place > 0),
                 over_floor,
                 rounds_good: good.len(),
@@ -154,10 +154,16 @@ impl Row {
     }
 }
 
+fn own_of<'a>(good: &[(&'a Sample, &Sample)]) -> Vec<&'a Sample> {
+    good.iter().map(|(own, _)| *own).collect()
+}
+
 /// The median of each number.
-fn typical<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Option<Sample> {
-    let first = samples.clone().next()?;
-    let of = |number: fn(&Sample) -> f64| median(samples.clone().map(number)).unwrap_or_default();
+fn typical(samples: &[&Sample]) -> Option<Sample> {
+    let first = samples.first()?;
+    let of = |number: fn(&Sample) -> f64| {
+        median(samples.iter().map(|sample| number(sample))).unwrap_or_default()
+    };
     Some(Sample {
         value: of(|sample| sample.value),
         per_second: of(|sample| sample.per_second),

@@ -131,6 +131,6 @@ fn obey(
     Ok(now)
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const GREETING: Duration = Duration::from_secs(2);
 const BREATH: Duration = Duration::from_micros(200);

@@ -15,7 +15,7 @@ pub(super) fn draw(bars: &Bars) -> anyhow::Result<String> {
 }
 
 fn fill(svg: &mut String, bars: &Bars) -> Result<(), String> {
-    let count = u32::try_from(bars.bars.len()).map_err(said)?;
+    let count = u32::try_from(bars.of_each.len()).map_err(said)?;
     let size = (WIDTH, u32::try_from(TOP).map_err(said)? + 34 * count + 16);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&PAGE).map_err(said)?;
@@ -23,10 +23,10 @@ fn fill(svg: &mut String, bars: &Bars) -> Result<(), String> {
     let text = ("sans-serif", 14).into_font().color(&INK);
     let headline = format!("{}, {}", bars.title, bars.unit);
     root.draw_text(&headline, &title, (16, 14)).map_err(said)?;
-    let most = bars.bars.iter().map(|(_, value)| *value);
+    let most = bars.of_each.iter().map(|(_, value)| *value);
     let most = most.fold(f64::MIN_POSITIVE, f64::max);
     let mut y = TOP;
-    for (place, (name, value)) in bars.bars.iter().enumerate() {
+    for (place, (name, value)) in bars.of_each.iter().enumerate() {
         root.draw_text(name, &text, (16, y + 5)).map_err(said)?;
         let end = LEFT + length(value / most);
         let bar = Rectangle::new([(LEFT, y), (end, y + 24)], tone(name, place).filled());

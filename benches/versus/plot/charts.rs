@@ -1,6 +1,6 @@
 //! Takes the numbers of each picture out of a report.
 
-use super::{Bars, Chart, Picture, Series};
+use super::{Bars, Chart, Picture, Point, Series};
 use crate::case::{Load, grouped, size};
 use crate::matrix::{BASE_BYTES, BASE_DEPTH, BASE_TUNNELS};
 use crate::metric::Metric;
@@ -38,8 +38,10 @@ struct Axis {
     x_shown: fn(f64) -> String,
     is_y_log: bool,
     /// The place of tunnels, size and depth on the axis, if they lie on it.
-    place: fn(usize, usize, usize) -> Option<usize>,
+    place: Place,
 }
+
+type Place = fn(usize, usize, usize) -> Option<usize>;
 
 impl Axis {
     fn chart(&self, report: &Report) -> Option<Chart> {
@@ -155,12 +157,12 @@ fn bars(row: &Row) -> Option<Bars> {
     (!bars.is_empty()).then(|| Bars {
         title: row.title.clone(),
         unit: row.metric.unit(),
-        bars,
+        of_each: bars,
     })
 }
 
 /// What is not a number that a logarithm can be taken of is left out.
-fn add(series: &mut Vec<Series>, name: &str, point: (f64, f64)) {
+fn add(series: &mut Vec<Series>, name: &str, point: Point) {
     if !(point.0.is_finite() && point.1.is_finite() && point.1 > 0.0) {
         return;
     }

@@ -1,29 +1,37 @@
 //! Draws curves.
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use anyhow::anyhow;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::Chart;
 use super::theme::{GRID, INK, PAGE, WIDE, is_floor, tone};
+use super::{Chart, Point};
 
 pub(super) fn draw(chart: &Chart) -> anyhow::Result<String> {
-    let points = || chart.series.iter().flat_map(|one| &one.points);
-    let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min);
-    let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max);
-    let x = (least(|point| point.0) / 1.15)..(most(|point| point.0) * 1.15);
-    let x = x.log_scale().base(chart.x_base);
-    let (low, high) = (least(|point| point.1), most(|point| point.1));
+    let x = span(chart, |point| point.0);
+    let x = (x.start / 1.15..x.end * 1.15)
+        .log_scale()
+        .base(chart.x_base);
+    let y = span(chart, |point| point.1);
     let mut svg = String::new();
     let drawn = if chart.is_y_log {
-        plot(&mut svg, chart, x, (low / 1.3..high * 1.3).log_scale())
+        plot(&mut svg, chart, x, (y.start / 1.3..y.end * 1.3).log_scale())
     } else {
-        plot(&mut svg, chart, x, 0.0..high * 1.1)
+        plot(&mut svg, chart, x, 0.0..y.end * 1.1)
     };
     drawn.map_err(|why| anyhow!("drawing {:?}: {why}", chart.title))?;
     Ok(svg)
+}
+
+/// From the least to the most of all points.
+fn span(chart: &Chart, of: impl Fn(&Point) -> f64) -> Range<f64> {
+    let points = chart.series.iter().flat_map(|one| &one.points);
+    points.map(of).fold(f64::INFINITY..0.0, |span, value| {
+        span.start.min(value)..span.end.max(value)
+    })
 }
 
 fn plot<X, Y>(svg: &mut String, chart: &Chart, x: X, y: Y) -> Result<(), String>

@@ -8,7 +8,7 @@ mod theme;
 use crate::report::Report;
 
 /// Curves over an axis whose steps are factors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Chart {
     pub(crate) title: String,
     pub(crate) x_label: &'static str,
@@ -21,23 +21,26 @@ pub(crate) struct Chart {
     pub(crate) series: Vec<Series>,
 }
 
+/// A place on both axes.
+pub(crate) type Point = (f64, f64);
+
 /// The curve of one proxy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Series {
     pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<Point>,
 }
 
 /// One number for each proxy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bars {
     pub(crate) title: String,
     pub(crate) unit: &'static str,
-    pub(crate) bars: Vec<(String, f64)>,
+    pub(crate) of_each: Vec<(String, f64)>,
 }
 
 /// A picture and the name of its file, without its ending.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Picture {
     Chart(Chart),
     Bars(Bars),
