@@ -21,15 +21,18 @@ pub(crate) fn reload(ground: &Ground, case: &Case, server: &mut Server) -> anyho
         watch: Vec::new(),
         ..options.clone()
     };
-    let (report, arrived) = std::thread::scope(|scope| {
+    let (report, arrived, processes) = std::thread::scope(|scope| {
         let tunnels = scope.spawn(|| bench::run(&options));
         let arrivals = scope.spawn(|| bench::run(&newcomers));
         pause(ground.warmup + ground.measured / 3);
         let told = server.reload();
+        // While the tunnels are open: a process that holds some is still there.
+        pause(ground.measured / 3);
+        let processes = server.processes();
         let panicked = |_| anyhow::anyhow!("the load panicked");
         let report = tunnels.join().map_err(panicked).flatten();
         let arrived = arrivals.join().map_err(panicked).flatten();
-        told.and(Ok((report?, arrived?)))
+        told.and(Ok((report?, arrived?, processes)))
     })?;
     let mut sample = taken(case, &options, &report);
     let lost = report.tunnels as u64 - report.tunnels_open;
@@ -45,7 +48,7 @@ pub(crate) fn reload(ground: &Ground, case: &Case, server: &mut Server) -> anyho
         handshakes_failed: failed,
         refusals: refusals.map(|why| (why, failed)).collect(),
         failing_ms: 0.0,
-        processes: server.processes(),
+        processes,
     });
     // What was lost is what was asked, and no reason not to count the run.
     sample.trouble = calm.trouble;

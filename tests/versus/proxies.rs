@@ -11,20 +11,26 @@ use crate::proxy::{Level, Peer, Place, Proxy, Shape};
 use crate::round::Ground;
 use crate::sample::Sample;
 
-#[test]
-fn every_peer_is_told_all_backends_one_worker_and_long_timeouts() {
-    let backends: [SocketAddr; 2] =
-        ["10.0.0.2:9001", "10.0.0.2:9002"].map(|text| text.parse().unwrap());
-    let place = |is_renewed| Place {
+/// A place before two backends elsewhere.
+fn place(backends: &[SocketAddr], is_renewed: bool) -> Place<'_> {
+    Place {
         folder: Path::new("/run/versus"),
         listen: "10.0.0.1:8000".parse().unwrap(),
         control: "127.0.0.1:8001".parse().unwrap(),
-        backends: &backends,
+        backends,
         core: 0,
         files: 20_000,
         papers: None,
         is_renewed,
-    };
+    }
+}
+
+fn backends() -> [SocketAddr; 2] {
+    ["10.0.0.2:9001", "10.0.0.2:9002"].map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn every_peer_is_told_all_backends_one_worker_and_long_timeouts() {
     for (peer, told) in [
         (
             Peer::Nginx,
@@ -56,7 +62,7 @@ fn every_peer_is_told_all_backends_one_worker_and_long_timeouts() {
         (Peer::Floor, &["10.0.0.1:8000"]),
     ] {
         let proxy = Proxy::of(peer, "/usr/sbin/proxy", "1");
-        let (_, config) = proxy.config(&place(false));
+        let (_, config) = proxy.config(&place(&backends(), false));
         for words in told.iter().copied().chain(["9001", "9002"]) {
             assert!(
                 config.contains(words),
@@ -64,9 +70,13 @@ fn every_peer_is_told_all_backends_one_worker_and_long_timeouts() {
             );
         }
     }
+}
+
+#[test]
+fn the_others_run_one_thread_and_a_haproxy_that_reloads_has_a_master() {
     let words = |peer: Peer, is_renewed| {
         let proxy = Proxy::of(peer, "/usr/sbin/proxy", "1");
-        let command = proxy.command(Path::new("file"), &place(is_renewed));
+        let command = proxy.command(Path::new("file"), &place(&backends(), is_renewed));
         let args: Vec<String> = command
             .get_args()
             .map(|word| word.to_string_lossy().into_owned())
@@ -83,18 +93,7 @@ fn every_peer_is_told_all_backends_one_worker_and_long_timeouts() {
 #[test]
 fn the_configuration_of_ringway_is_right() {
     let proxy = Proxy::ringway(Shape::Auto, Level::Headers);
-    let backends = ["127.0.0.1:9001".parse().unwrap()];
-    let place = Place {
-        folder: Path::new("/run/versus"),
-        listen: "127.0.0.1:8000".parse().unwrap(),
-        control: "127.0.0.1:8001".parse().unwrap(),
-        backends: &backends,
-        core: 0,
-        files: 20_000,
-        papers: None,
-        is_renewed: false,
-    };
-    let (_, config) = proxy.config(&place);
+    let (_, config) = proxy.config(&place(&backends(), false));
     if let Err(mistakes) = ringway::config::parse("ringway.toml", &config) {
         panic!("{mistakes:?}\n{config}");
     }
@@ -160,11 +159,8 @@ fn clients_of_a_dead_backend_are_told_and_new_ones_go_elsewhere() {
         .expect("it was looked at");
     // In turn over four backends.
     assert_eq!((upheaval.tunnels, upheaval.tunnels_lost), (8, 2));
-    assert!(
-        upheaval.ends.keys().all(|end| end.starts_with("Close ")),
-        "{:?}",
-        upheaval.ends
-    );
+    // The kernel of a killed backend ends its streams, which is passed on; nobody is left waiting.
+    assert!(!upheaval.ends.contains_key("silent"), "{:?}", upheaval.ends);
     assert!(
         upheaval.handshakes > 0 && upheaval.handshakes_failed == 0,
         "{upheaval:?}"

@@ -47,7 +47,7 @@ where
     let mut context = ChartBuilder::on(&root)
         .caption(&chart.title, ("sans-serif", 18).into_font().color(&INK))
         .margin(12)
-        .margin_right(24)
+        .margin_right(LEGEND_ROOM)
         .x_label_area_size(48)
         .y_label_area_size(84)
         .build_cartesian_2d(x, y)
@@ -71,23 +71,23 @@ where
         let style = color.stroke_width(if is_floor(&one.name) { 1 } else { 2 });
         context
             .draw_series(LineSeries::new(one.points.iter().copied(), style))
-            .map_err(said)?
-            .label(&one.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+            .map_err(said)?;
         let dots = one
             .points
             .iter()
             .map(|&point| Circle::new(point, 3, color.filled()));
         context.draw_series(dots).map_err(said)?;
     }
-    context
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(PAGE)
-        .border_style(GRID)
-        .label_font(text)
-        .draw()
-        .map_err(said)?;
+    // Beside the curves: a legend among them would lie over some.
+    let mut y = LEGEND.1;
+    for (place, one) in chart.series.iter().enumerate() {
+        let (x, style) = (LEGEND.0, tone(&one.name, place).stroke_width(2));
+        root.draw(&PathElement::new([(x, y), (x + 22, y)], style))
+            .map_err(said)?;
+        root.draw_text(&one.name, &text, (x + 30, y - 7))
+            .map_err(said)?;
+        y += 24;
+    }
     root.present().map_err(said)
 }
 
@@ -102,3 +102,8 @@ fn thousands(value: f64) -> String {
 fn said(error: impl Debug) -> String {
     format!("{error:?}")
 }
+
+/// Where the first name stands.
+const LEGEND: (i32, i32) = (700, 64);
+/// What the curves leave free at the right.
+const LEGEND_ROOM: u32 = 230;

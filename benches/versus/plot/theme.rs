@@ -4,7 +4,7 @@ use plotters::style::RGBColor;
 
 use crate::report::FLOOR;
 
-pub(super) const WIDE: (u32, u32) = (760, 440);
+pub(super) const WIDE: (u32, u32) = (920, 440);
 pub(super) const PAGE: RGBColor = RGBColor(255, 255, 255);
 pub(super) const INK: RGBColor = RGBColor(31, 35, 40);
 pub(super) const GRID: RGBColor = RGBColor(216, 222, 228);
