@@ -15,8 +15,8 @@ use crate::sample::Sample;
 fn place(backends: &[SocketAddr], is_renewed: bool) -> Place<'_> {
     Place {
         folder: Path::new("/run/versus"),
-        listen: "10.0.0.1:8000".parse().unwrap(),
-        control: "127.0.0.1:8001".parse().unwrap(),
+        listen: SocketAddr::from(([10, 0, 0, 1], 8000)),
+        control: SocketAddr::from(([127, 0, 0, 1], 8001)),
         backends,
         core: 0,
         files: 20_000,
@@ -26,7 +26,7 @@ fn place(backends: &[SocketAddr], is_renewed: bool) -> Place<'_> {
 }
 
 fn backends() -> [SocketAddr; 2] {
-    ["10.0.0.2:9001", "10.0.0.2:9002"].map(|text| text.parse().unwrap())
+    [9001, 9002].map(|port| SocketAddr::from(([10, 0, 0, 2], port)))
 }
 
 #[test]
