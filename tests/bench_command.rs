@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use ringway::cli::bench::{Mode, Options, Report, Text, run};
+use ringway::cli::bench::{Mode, Options, Report, Subject, Text, run};
 use ringway::cli::echo::EchoFleet;
 
 fn fleet() -> EchoFleet {
@@ -146,7 +146,7 @@ fn idle_tunnels_stay_open_from_several_sources() {
         tunnels: 50,
         connect_rate: Some(1000),
         sources: vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()],
-        watch: vec![std::process::id()],
+        watch: vec![Subject::Process(std::process::id())],
         ..options_for(fleet.addresses()[0])
     });
     assert_eq!((report.messages, report.tunnels_open), (50, 50));

@@ -138,7 +138,7 @@ fn latency(row: &Row, percent: u8) -> Option<Chart> {
             "64 tunnels, 64 B, {} messages/s ({percent} % load)",
             grouped(as_usize(row.rate.unwrap_or_default()))
         ),
-        x_label: "percentile",
+        x_label: "percentile (leftmost: the median)",
         y_label: "latency from when a message was due, µs",
         x_base: 10.0,
         x_shown: |x| format!("{}", (1000.0 - 1000.0 / x).round() / 10.0),

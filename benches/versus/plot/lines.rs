@@ -9,6 +9,7 @@ use plotters::prelude::*;
 
 use super::theme::{GRID, INK, PAGE, WIDE, is_floor, tone};
 use super::{Chart, Point};
+use crate::case::grouped;
 
 pub(super) fn draw(chart: &Chart) -> anyhow::Result<String> {
     let x = span(chart, |point| point.0);
@@ -62,8 +63,9 @@ where
         .axis_desc_style(text.clone())
         .x_desc(chart.x_label)
         .y_desc(chart.y_label)
+        .y_labels(6)
         .x_label_formatter(&|x| (chart.x_shown)(*x))
-        .y_label_formatter(&|y| thousands(*y))
+        .y_label_formatter(&|y| spelled(*y))
         .draw()
         .map_err(said)?;
     for (place, one) in chart.series.iter().enumerate() {
@@ -91,12 +93,13 @@ where
     root.present().map_err(said)
 }
 
-fn thousands(value: f64) -> String {
-    if value >= 10_000.0 {
-        format!("{} k", (value / 100.0).round() / 10.0)
-    } else {
-        format!("{}", (value * 100.0).round() / 100.0)
+/// Whole numbers with their thousands apart; small ones with what is behind their point.
+fn spelled(value: f64) -> String {
+    if value < 10.0 {
+        return format!("{}", (value * 100.0).round() / 100.0);
     }
+    let digits = format!("{value:.0}");
+    digits.parse().map_or(digits, grouped)
 }
 
 fn said(error: impl Debug) -> String {
