@@ -82,7 +82,7 @@ pub(crate) fn take(ground: &Ground, case: &Case, server: &mut Server, rate: Opti
     let mut sample = taken.unwrap_or_else(|error| Sample::failed(format!("{error:#}")));
     let after = server.used();
     let waited = after.waited_ns.saturating_sub(before.waited_ns);
-    if !case.needs_fresh() {
+    if !matches!(case.load, Load::Memory { .. } | Load::Nobody) {
         // Memory and silence are the same however often the proxy had to wait.
         sample.waited_percent = float(waited) / 1e7 / Now::read().since(begun).as_secs_f64();
     }
