@@ -12,7 +12,7 @@ use ringway::clock::Now;
 use serde::Serialize;
 
 use crate::host::Host;
-use crate::proxy::{Level, Peer, Proxy, Shape};
+use crate::proxy::{Peer, Proxy, Shape};
 use crate::remote::{Known, Started, Who};
 use crate::round::Ground;
 use crate::server::Server;
@@ -29,7 +29,7 @@ pub(crate) struct Post {
 pub(crate) fn serve(ground: &Ground, post: &Post) -> anyhow::Result<()> {
     let listener = TcpListener::bind(post.agent)
         .with_context(|| format!("listening for orders on {}", post.agent))?;
-    let mut proxies = vec![("ringway", Proxy::ringway(Shape::Auto, Level::Headers))];
+    let mut proxies = vec![("ringway", Proxy::ringway(Shape::Auto))];
     for &peer in &post.peers {
         match Proxy::find(peer) {
             Ok(proxy) => proxies.push((peer.key(), proxy)),

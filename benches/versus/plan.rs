@@ -50,18 +50,17 @@ pub(crate) fn groups(args: &Args) -> anyhow::Result<Vec<Vec<Proxy>>> {
             .filter(|_| args.wants(Peer::Floor))
     };
     if args.shapes {
-        let shapes = Shape::FIXED.map(|shape| Proxy::ringway(shape, Level::Headers));
+        let shapes = Shape::FIXED.map(Proxy::ringway);
         return Ok(vec![shapes.into_iter().chain(floor()).collect()]);
     }
-    let ours = Proxy::ringway(args.shape(), Level::Headers);
     if args.levels {
         let groups = Level::LOOKING.map(|level| {
-            let pair = [Proxy::ringway(args.shape(), level), ours.clone()];
+            let pair = [level, Level::Headers].map(|level| Proxy::level(args.shape(), level));
             pair.into_iter().chain(floor()).collect()
         });
         return Ok(groups.to_vec());
     }
-    let mut group = vec![ours];
+    let mut group = vec![Proxy::ringway(args.shape())];
     for peer in args.peers() {
         if args.tls && !peer.speaks_tls() && peer != Peer::Floor {
             eprintln!("skipped: {peer:?} has no TLS here");

@@ -1,5 +1,7 @@
 //! Some proxies, one case: runs them in turn, ours, peer, peer, ours, peer, peer, round after round.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -44,9 +46,10 @@ impl Ground {
 
     /// Lets `proxies` take `case` in turn.
     pub(crate) fn contest(&self, case: &Case, proxies: &[Proxy], rate: Option<f64>) -> Outcome {
+        let shared = Rc::default();
         let mut sides: Vec<Side<'_>> = proxies
             .iter()
-            .map(|proxy| Side::new(self, case, proxy))
+            .map(|proxy| Side::new(self, case, proxy, &shared))
             .collect();
         let mut samples = vec![Vec::new(); proxies.len()];
         for round in 1..=self.rounds {
@@ -73,7 +76,7 @@ impl Ground {
     /// computes here can only make it less.
     pub(crate) fn saturation(&self, reference: &Proxy) -> anyhow::Result<f64> {
         let case = Case::SATURATION;
-        let mut side = Side::new(self, &case, reference);
+        let mut side = Side::new(self, &case, reference, &Rc::default());
         let mut best: f64 = 0.0;
         for run in 1..=self.rounds {
             let sample = side.run(None);
@@ -93,32 +96,42 @@ struct Side<'a> {
     ground: &'a Ground,
     case: &'a Case,
     proxy: &'a Proxy,
-    server: Option<Server>,
+    /// Several sides have the same, if they are routes of one process.
+    server: Running,
     config: String,
 }
 
+type Running = Rc<RefCell<Option<Server>>>;
+
 impl<'a> Side<'a> {
-    const fn new(ground: &'a Ground, case: &'a Case, proxy: &'a Proxy) -> Self {
+    fn new(ground: &'a Ground, case: &'a Case, proxy: &'a Proxy, shared: &Running) -> Self {
+        let (_, is_shared) = proxy.route();
+        let server = if is_shared {
+            Rc::clone(shared)
+        } else {
+            Rc::default()
+        };
         Self {
             ground,
             case,
             proxy,
-            server: None,
+            server,
             config: String::new(),
         }
     }
 
     fn run(&mut self, rate: Option<f64>) -> Sample {
-        let running = self.server.take();
+        let running = self.server.borrow_mut().take();
         let mut server = match running.map_or_else(|| self.start(), Ok) {
             Ok(server) => server,
             Err(error) => return Sample::failed(format!("{error:#}")),
         };
         self.config.clone_from(&server.config);
+        (server.path, _) = self.proxy.route();
         let sample = take(self.ground, self.case, &mut server, rate);
         // After trouble, the next round begins with a clean process.
         if !self.case.needs_fresh() && sample.trouble.is_none() {
-            self.server = Some(server);
+            *self.server.borrow_mut() = Some(server);
         }
         sample
     }

@@ -24,6 +24,8 @@ use crate::usage::{ran_ns, resident_bytes, waited_ns};
 pub(crate) struct Server {
     home: Home,
     pub(crate) address: SocketAddr,
+    /// Where its clients go.
+    pub(crate) path: &'static str,
     /// The text it was started with.
     pub(crate) config: String,
     /// The processes that are measured, if they run here.
@@ -87,6 +89,7 @@ impl Server {
         Ok(Self {
             home: Home::There(agent),
             address: started.listen,
+            path: "/",
             config: started.config,
             pids: Vec::new(),
             authority: None,
@@ -145,6 +148,7 @@ impl Server {
                 renewal,
             },
             address: listen,
+            path: "/",
             config,
             authority: papers.map(Papers::authority),
             backend: backends[0],
@@ -166,7 +170,7 @@ impl Server {
         } else {
             "ws"
         };
-        format!("{scheme}://{}/", self.address)
+        format!("{scheme}://{}{}", self.address, self.path)
     }
 
     /// The file that says whom its clients should trust.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ringway::cli::bench::Text;
 use ringway::clock::Now;
 
 use crate::case::{Case, Load};
@@ -92,10 +93,15 @@ fn the_others_run_one_thread_and_a_haproxy_that_reloads_has_a_master() {
 
 #[test]
 fn the_configuration_of_ringway_is_right() {
-    let proxy = Proxy::ringway(Shape::Auto, Level::Headers);
-    let (_, config) = proxy.config(&place(&backends(), false));
-    if let Err(mistakes) = ringway::config::parse("ringway.toml", &config) {
-        panic!("{mistakes:?}\n{config}");
+    for (proxy, routes) in [
+        (Proxy::ringway(Shape::Auto), 1),
+        (Proxy::level(Shape::Auto, Level::Text), 4),
+    ] {
+        let (_, config) = proxy.config(&place(&backends(), false));
+        match ringway::config::parse("ringway.toml", &config) {
+            Ok(config) => assert_eq!(config.routes.len(), routes),
+            Err(mistakes) => panic!("{mistakes:?}\n{config}"),
+        }
     }
 }
 
@@ -119,7 +125,7 @@ fn taken(load: Load) -> Sample {
         name: "tiny".into(),
         load,
     };
-    let ours = Proxy::ringway(Shape::Auto, Level::Headers);
+    let ours = Proxy::ringway(Shape::Auto);
     let mut outcome = ground().contest(&case, &[ours], Some(200.0));
     let sample = outcome.samples.remove(0).remove(0);
     assert_eq!(sample.trouble, None);
@@ -143,6 +149,31 @@ fn messages_and_broadcasts_pass_a_running_ringway() {
         told.value > 0.0 && told.p50_us > 0.0 && told.p50_us <= told.max_us,
         "{told:?}"
     );
+}
+
+#[test]
+fn levels_are_routes_of_one_process() {
+    let load = Load::Messages {
+        tunnels: 2,
+        payload_bytes: 64,
+        in_flight: 1,
+        text: Some(Text::Mixed),
+    };
+    let case = Case {
+        name: "tiny".into(),
+        load,
+    };
+    let sides = Level::ALL.map(|level| Proxy::level(Shape::Auto, level));
+    let outcome = ground().contest(&case, &sides, None);
+    for sample in outcome.samples.iter().flatten() {
+        assert_eq!(sample.trouble, None);
+        assert!(sample.value > 0.0, "{sample:?}");
+    }
+    let [first, others @ ..] = &outcome.configs[..] else {
+        panic!("nobody ran");
+    };
+    // Each process is told a port of its own.
+    assert!(others.iter().all(|config| config == first));
 }
 
 #[test]

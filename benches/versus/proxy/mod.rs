@@ -28,7 +28,10 @@ pub(crate) struct Proxy {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Ringway(Shape, Level),
+    /// With one route.
+    Ringway(Shape),
+    /// One route of a Ringway that has one for each level.
+    Level(Shape, Level),
     Peer(Peer),
 }
 
@@ -112,8 +115,19 @@ impl Shape {
 }
 
 impl Level {
+    pub(crate) const ALL: [Self; 4] = [Self::Headers, Self::Text, Self::Messages, Self::Metrics];
     /// Those that cost something.
     pub(crate) const LOOKING: [Self; 3] = [Self::Text, Self::Messages, Self::Metrics];
+
+    /// Where the route begins that looks so far.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Headers => "/",
+            Self::Text => "/text",
+            Self::Messages => "/messages",
+            Self::Metrics => "/metrics",
+        }
+    }
 
     /// The setting of the route, if it has one.
     pub(super) const fn setting(self) -> &'static str {
@@ -128,7 +142,25 @@ impl Level {
 
 impl Proxy {
     /// The Ringway that was built with this bench.
-    pub(crate) fn ringway(shape: Shape, level: Level) -> Self {
+    pub(crate) fn ringway(shape: Shape) -> Self {
+        let name = match shape {
+            Shape::Auto => "Ringway".to_owned(),
+            fixed => format!("Ringway {}", fixed.setting()),
+        };
+        Self::ours(name, Kind::Ringway(shape))
+    }
+
+    /// The same, as one level of several in one process: two processes have their memory at different places, which
+    /// moves a message's cost by more than a look does.
+    pub(crate) fn level(shape: Shape, level: Level) -> Self {
+        let name = match level {
+            Level::Headers => "Ringway".to_owned(),
+            looking => format!("Ringway {}", looking.setting()),
+        };
+        Self::ours(name, Kind::Level(shape, level))
+    }
+
+    fn ours(name: String, kind: Kind) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_ringway"));
         let version = said(&program, &["--version"]);
         let commit = said(
@@ -142,15 +174,18 @@ impl Proxy {
             ],
         );
         Self {
-            name: match (shape, level) {
-                (Shape::Auto, Level::Headers) => "Ringway".to_owned(),
-                (Shape::Auto, level) => format!("Ringway {}", level.setting()),
-                (fixed, Level::Headers) => format!("Ringway {}", fixed.setting()),
-                (fixed, level) => format!("Ringway {} {}", fixed.setting(), level.setting()),
-            },
-            kind: Kind::Ringway(shape, level),
+            name,
+            kind,
             program,
             version: format!("{version} ({commit})"),
+        }
+    }
+
+    /// The path of its route, and whether other routes of the same process are in the contest too.
+    pub(crate) const fn route(&self) -> (&'static str, bool) {
+        match self.kind {
+            Kind::Level(_, level) => (level.path(), true),
+            _ => ("/", false),
         }
     }
 
@@ -214,7 +249,7 @@ impl Proxy {
         let peer = Peer::ALL.into_iter().find(|peer| peer.key() == known.key);
         let kind = match peer {
             Some(peer) => Kind::Peer(peer),
-            None if known.key == RINGWAY => Kind::Ringway(Shape::Auto, Level::Headers),
+            None if known.key == RINGWAY => Kind::Ringway(Shape::Auto),
             None => return None,
         };
         Some(Self {
@@ -228,7 +263,7 @@ impl Proxy {
     /// The word that an agent starts it by.
     pub(crate) const fn key(&self) -> &'static str {
         match self.kind {
-            Kind::Ringway(..) => RINGWAY,
+            Kind::Ringway(_) | Kind::Level(..) => RINGWAY,
             Kind::Peer(peer) => peer.key(),
         }
     }
@@ -236,7 +271,7 @@ impl Proxy {
     /// Which peer it is, if it is one.
     pub(crate) const fn peer(&self) -> Option<Peer> {
         match self.kind {
-            Kind::Ringway(..) => None,
+            Kind::Ringway(_) | Kind::Level(..) => None,
             Kind::Peer(peer) => Some(peer),
         }
     }
@@ -244,7 +279,7 @@ impl Proxy {
     /// Whether it can be told to speak TLS; the floor then goes on in the clear, as it parses nothing.
     pub(crate) const fn speaks_tls(&self) -> bool {
         match self.kind {
-            Kind::Ringway(..) => true,
+            Kind::Ringway(_) | Kind::Level(..) => true,
             Kind::Peer(peer) => peer.speaks_tls(),
         }
     }
@@ -277,7 +312,7 @@ impl Proxy {
     /// Its name and what it is told about TLS, but for the files.
     pub(crate) fn tls_settings(&self) -> (String, String) {
         let settings = match self.kind {
-            Kind::Ringway(..) => ringway::TLS,
+            Kind::Ringway(_) | Kind::Level(..) => ringway::TLS,
             Kind::Peer(Peer::Nginx) => nginx::TLS,
             Kind::Peer(Peer::Haproxy) => haproxy::TLS,
             Kind::Peer(Peer::Envoy | Peer::Floor) => "",
@@ -289,7 +324,11 @@ impl Proxy {
     /// The configuration and the file name it goes by.
     pub(crate) fn config(&self, place: &Place<'_>) -> (&'static str, String) {
         match self.kind {
-            Kind::Ringway(shape, level) => ("ringway.toml", ringway::config(place, shape, level)),
+            Kind::Ringway(shape) => {
+                let levels = &[Level::Headers];
+                ("ringway.toml", ringway::config(place, shape, levels))
+            }
+            Kind::Level(shape, _) => ("ringway.toml", ringway::config(place, shape, &Level::ALL)),
             Kind::Peer(Peer::Nginx) => ("nginx.conf", nginx::config(place)),
             Kind::Peer(Peer::Haproxy) => ("haproxy.cfg", haproxy::config(place)),
             Kind::Peer(Peer::Envoy) => ("envoy.yaml", envoy::config(place)),
@@ -311,7 +350,7 @@ impl Proxy {
             .args(["--cpu-list", &place.core.to_string()])
             .arg(&self.program);
         match self.kind {
-            Kind::Ringway(..) => command.arg("run").arg("-c").arg(config),
+            Kind::Ringway(_) | Kind::Level(..) => command.arg("run").arg("-c").arg(config),
             Kind::Peer(Peer::Nginx) => command.arg("-p").arg(place.folder).arg("-c").arg(config),
             Kind::Peer(Peer::Haproxy) => {
                 // Only a master can start a new worker beside the old one.

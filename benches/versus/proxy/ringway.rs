@@ -2,7 +2,7 @@
 
 use super::{Level, Place, Shape};
 
-pub(super) fn config(place: &Place<'_>, shape: Shape, level: Level) -> String {
+pub(super) fn config(place: &Place<'_>, shape: Shape, levels: &[Level]) -> String {
     let Place {
         listen,
         control,
@@ -42,11 +42,9 @@ deadline = "1s"
 policy = "round-robin"
 backends = [{backends}]
 
-[[routes]]
-pool = "echo"
-{level}"#,
+{routes}"#,
         shape = shape.setting(),
-        level = looking(level),
+        routes = levels.iter().copied().map(route).collect::<String>(),
         backends = backends.join(", "),
     )
 }
@@ -56,18 +54,21 @@ ciphers = ["aes-128-gcm"]
 tickets = "own"
 "#;
 
-/// What the route says of frames, with room for the longest message of any case.
-fn looking(level: Level) -> String {
-    let limits = r#"
+/// A route, and what it says of frames: with room for the longest message of any case.
+fn route(level: Level) -> String {
+    let (path, setting) = (level.path(), level.setting());
+    let limits = match level {
+        Level::Messages => {
+            r#"
 [routes.client_frames]
 max_message = "1MiB"
 
 [routes.backend_frames]
 max_message = "1MiB"
-"#;
-    match level {
-        Level::Headers => String::new(),
-        Level::Messages => format!("{}\n{limits}", level.setting()),
-        Level::Text | Level::Metrics => format!("{}\n", level.setting()),
-    }
+
+"#
+        }
+        _ => "",
+    };
+    format!("[[routes]]\npath = \"{path}\"\npool = \"echo\"\n{setting}\n{limits}")
 }
