@@ -19,7 +19,7 @@ values() {
         many-idle="exactly $first_port 65535" low-latency=keep throughput=keep \
         reason='Each tunnel takes a port for each backend address and port: 28,232 with the default range, 55,296 with this one. More than that needs more source addresses. One end even and the other odd, as the kernel asks.' \
         source='Documentation/networking/ip-sysctl.rst, ip_local_port_range; ip(7)' \
-        moves='EADDRNOTAVAIL: refusals with the reason no_resources; ports left: "ringway doctor --tunnels N --backends M"'
+        moves='EADDRNOTAVAIL: refusals with the reason source_ports_exhausted; ports left: "ringway doctor --tunnels N --backends M"'
 
     value sysctl net.ipv4.tcp_tw_reuse \
         all='exactly 1' \

@@ -19,8 +19,8 @@ pub const SOCKET_BUFFER_WANTED: u64 = 1024 * 1024;
 pub const PORTS_BUSY_PERCENT: u64 = 50;
 /// A sleep that takes longer to wake from is deep. The shallow ones of today's processors take 1 to 10 µs.
 pub const DEEP_SLEEP_US: u64 = 20;
-/// The first port of the widest range: the well-known ones below are left alone.
-pub const WIDEST_PORTS_FIRST: u16 = 1024;
+/// The first port of the widest range, which `tuning/ports.sh` sets: below it most services have theirs.
+pub const WIDEST_PORTS_FIRST: u16 = 10_240;
 /// The last.
 pub const WIDEST_PORTS_LAST: u16 = 65_535;
 /// How many ports that is.

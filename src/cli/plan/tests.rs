@@ -194,7 +194,7 @@ fn a_small_host_falls_short_and_says_what_helps() {
     assert!(
         found[2]
             .needed
-            .starts_with("36 with 28,232 ports each, or 16")
+            .starts_with("36 with 28,232 ports each, or 19")
     );
     assert!(found.iter().all(|one| !one.fix.is_empty()));
     let nothing_known = shortfalls(&Host::default(), &wish, &need, &tuning);
